@@ -1,0 +1,109 @@
+"""The teacher as a labeller: its logits are computed once and stored beside the transfer set."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from datasets import Dataset
+from datasets.features import Features, List, Value
+from rich.progress import track
+
+import tangodistill.models  # noqa: F401  (registers the package's own model types)
+from tangodistill.data.packages import resolve
+from tangodistill.data.tokenize import TokenizedTexts, length_batches, load_tokenizer
+from tangodistill.data.transfer import load_transfer_set, write_json, write_transfer_set
+from tangodistill.latency.hardware import best_device, has_bfloat16
+from tangodistill.models.load import load_classifier
+from tangodistill.user_error import UserError
+
+SHARD_ROWS = 16_384  # rows between two points that a killed run can go on from
+
+
+class Labeller:
+    """A frozen classifier in eval mode, under bfloat16 autocast where the hardware has it."""
+
+    def __init__(self, teacher: str, batch_size: int, max_length: int, label_names: list[str] | None = None):
+        folder = str(resolve(teacher))
+        model, new_head = load_classifier(folder)
+        if new_head:
+            raise UserError(
+                f"teacher {teacher} is an encoder without a trained classification head, so its logits mean nothing. "
+                "Fine-tune it first: 'python -m tangodistill fit'."
+            )
+        self.device = best_device()
+        self.model = model.eval().to(self.device)
+        self.tokenizer = load_tokenizer(folder)
+        self.batch_size, self.max_length = batch_size, max_length
+        self.label_names = label_names or [model.config.id2label[i] for i in range(model.config.num_labels)]
+
+    @torch.inference_mode()
+    def logits(self, texts: list[str], pairs: list[str] | None = None) -> np.ndarray:
+        """Logits ``(n, classes)`` float16 of ``texts``, in their order."""
+        tokens = TokenizedTexts.from_texts(self.tokenizer, texts, pairs, max_length=self.max_length)
+        result = np.empty((len(texts), self.model.config.num_labels), np.float16)
+        for rows in length_batches(tokens.lengths, self.batch_size):
+            inputs = {name: tensor.to(self.device) for name, tensor in tokens.batch(rows).items()}
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)):
+                result[rows] = self.model(**inputs).logits.float().cpu().numpy()
+        return result
+
+
+def label(
+    transfer_set: str,
+    teacher: str,
+    output: str,
+    batch_size: int = 64,
+    max_length: int = 128,
+    label_names: list[str] | None = None,
+) -> Path:
+    """Store a teacher's logits beside the texts of a transfer set.
+
+    Works in shards, so that a run that was cut off goes on where it was and ends with the same bytes.
+
+    Args:
+        transfer_set: folder written by ``augment``.
+        teacher: folder or hub name of the classifier that gives the logits.
+        output: folder to write.
+        batch_size: texts that go through the teacher at a time, of similar length.
+        max_length: tokens that the teacher reads of a text.
+        label_names: names of the teacher's outputs, in its order, where its config has none.
+    """
+    rows, manifest = load_transfer_set(transfer_set, labelled=False)
+    shards = Path(output) / ".shards"
+    shards.mkdir(parents=True, exist_ok=True)
+    starts = range(0, len(rows), SHARD_ROWS)
+    waiting = [start for start in starts if not _shard(shards, start).is_file()]
+    if waiting:
+        labeller = Labeller(teacher, batch_size, max_length, label_names)
+        write_json(shards / "label_names.json", labeller.label_names)
+        for start in track(waiting, description="label"):
+            part = rows[start : start + SHARD_ROWS]
+            _save_array(_shard(shards, start), labeller.logits(part["text"], part.get("text_pair")))
+    names = json.loads((shards / "label_names.json").read_text(encoding="utf-8"))
+    features = Features({**rows.features, "logits": List(Value("float16"), length=len(names))})
+    write_transfer_set(Path(output), _with_logits(rows, starts, shards), features, {**manifest, "label_names": names})
+    shutil.rmtree(shards)
+    return Path(output)
+
+
+def _shard(folder: Path, start: int) -> Path:
+    return folder / f"{start:09d}.npy"
+
+
+def _save_array(path: Path, array: np.ndarray) -> None:
+    unfinished = path.with_suffix(".partial.npy")
+    np.save(unfinished, array)
+    os.replace(unfinished, path)
+
+
+def _with_logits(rows: Dataset, starts: range, shards: Path) -> Iterator[pa.Table]:
+    texts = rows.data.table
+    for start in starts:
+        logits = np.load(_shard(shards, start))
+        column = pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), logits.shape[1])
+        yield texts.slice(start, len(logits)).append_column("logits", column)

@@ -1,0 +1,46 @@
+"""Loading any sequence classifier, and telling a trained head from a new one."""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+
+from tangodistill.user_error import UserError
+
+
+def load_classifier(
+    name_or_folder: str, label_names: Sequence[str] | None = None
+) -> tuple[PreTrainedModel, bool]:
+    """A sequence classifier in float32, and whether its head is new (the checkpoint held an encoder only).
+
+    Args:
+        name_or_folder: model folder or hub name; weights are read from safetensors only.
+        label_names: classes of a new head, in the order of the label ids.
+
+    Raises:
+        UserError: where the model can't be found or read, with what to do instead.
+    """
+    try:
+        config = AutoConfig.from_pretrained(name_or_folder)
+        has_head = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+        if not has_head and label_names:
+            config.id2label = dict(enumerate(label_names))
+            config.label2id = {name: i for i, name in enumerate(label_names)}
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            name_or_folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(_why_not(name_or_folder, error)) from error
+    except Exception as error:  # safetensors raises its own type on a truncated file
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise UserError(f"{name_or_folder}: model.safetensors can't be read ({error}). Copy the file again.") from error
+    return model, any("classifier" in key or "score" in key for key in loading["missing_keys"])
+
+
+def _why_not(name_or_folder: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return (
+        f"no sequence classifier could be loaded from {name_or_folder!r}: {reason} "
+        "Give a folder that holds config.json and model.safetensors, or a hub name while the hub can be reached."
+    )

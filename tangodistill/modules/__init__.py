@@ -1,0 +1,8 @@
+"""LightningModules that train and measure the tiers, and the data modules that feed them."""
+
+from tangodistill.modules.cascade import CascadeModule
+from tangodistill.modules.datamodules import CascadeData, TextData, TransferData
+from tangodistill.modules.student import StudentModule
+from tangodistill.modules.teacher import TeacherModule
+
+__all__ = ["CascadeData", "CascadeModule", "StudentModule", "TeacherModule", "TextData", "TransferData"]

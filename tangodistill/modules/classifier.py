@@ -1,0 +1,159 @@
+"""What training a teacher and training a student have in common."""
+
+import json
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.classification import (
+    Accuracy,
+    BinaryF1Score,
+    MatthewsCorrCoef,
+    MulticlassF1Score,
+)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
+
+from tangodistill.data.transfer import write_json
+from tangodistill.latency.hardware import has_bfloat16
+from tangodistill.tasks import Task
+from tangodistill.user_error import UserError
+
+
+class ClassifierModule(L.LightningModule):
+    """A Hugging Face classifier under training: metrics, optimiser, checkpoints, and the model folder at the end.
+
+    The finished folder is the trainer's ``default_root_dir``. Logits are handed on in the task's label order,
+    whatever the model's own; metrics are on the selection role in ``fit`` and ``validate``, on the report role in ``test``.
+
+    Args:
+        lr: peak learning rate of AdamW.
+        weight_decay: of all weights but biases and layer norms.
+        warmup_fraction: share of the steps over which the learning rate rises; it falls to 0 over the rest.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    exact_length = False
+
+    def __init__(self, lr: float, weight_decay: float, warmup_fraction: float):
+        super().__init__()
+        self.lr, self.weight_decay, self.warmup_fraction = lr, weight_decay, warmup_fraction
+
+    @property
+    def task(self) -> Task:
+        return self.trainer.datamodule.task
+
+    def follow_task(self, own_names: list[str]) -> None:
+        """Fix the order of the logits by label name, and the metrics.
+
+        Raises:
+            UserError: where the model's label names differ from the data's.
+        """
+        names = list(self.task.label_names)
+        if sorted(own_names) != sorted(names):
+            raise UserError(
+                f"the model's labels are {own_names}, but the data's are {names}. Give the data's names with "
+                "data.label_names, or the model's, in its own order, with model.label_names."
+            )
+        self.label_order = [own_names.index(name) for name in names]
+        classes = len(names)
+        kind = {"task": "multiclass", "num_classes": classes}
+        f1 = BinaryF1Score() if classes == 2 else MulticlassF1Score(classes, average="macro")
+        self.metrics = MetricCollection(
+            {"accuracy": Accuracy(**kind, average="micro"), "f1": f1, "mcc": MatthewsCorrCoef(**kind)}, prefix="val/"
+        )
+
+    def forward(self, batch: dict[str, Any]) -> Tensor:
+        """Logits ``(batch, classes)`` float32, in the task's label order."""
+        inputs = {k: v for k, v in batch.items() if k in ("input_ids", "attention_mask", "token_type_ids")}
+        return self.model(**inputs).logits.float()[:, self.label_order]
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device))
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        self.metrics.update(self(batch).argmax(-1), batch["labels"])
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.metrics.compute(), prog_bar=True)
+        self.metrics.reset()
+
+    test_step = validation_step
+
+    def on_test_epoch_end(self) -> None:
+        self.log_dict({k.replace("val/", "test/"): v for k, v in self.metrics.compute().items()})
+        self.metrics.reset()
+
+    def on_predict_start(self) -> None:
+        self._predicted: list[tuple[Any, Tensor]] = []
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        logits = self(batch)
+        self._predicted.append((batch["rows"], logits.cpu()))
+        return logits
+
+    def on_predict_end(self) -> None:
+        """Write ``predictions.parquet``: ``example_id``, ``prediction`` (label name), ``logits`` of the report role."""
+        import pandas as pd
+
+        rows = [int(i) for part, _ in self._predicted for i in part]
+        logits = torch.cat([part for _, part in self._predicted])
+        ids = self.trainer.datamodule.roles.report["example_id"][:]
+        frame = pd.DataFrame(
+            {
+                "example_id": [ids[i] for i in rows],
+                "prediction": [self.task.label_names[i] for i in logits.argmax(-1).tolist()],
+                "logits": logits.tolist(),
+            },
+            index=rows,
+        ).sort_index()
+        self.root.mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(self.root / "predictions.parquet", index=False)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
+        plain = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = get_linear_schedule_with_warmup(optimizer, int(self.warmup_fraction * steps), steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def root(self) -> Path:
+        return Path(self.trainer.default_root_dir)
+
+    def configure_callbacks(self) -> list[Callback]:
+        """The best weights by the task's metric, and the last ones for a run that is cut off."""
+        folder = self.root / "checkpoints"
+        best = ModelCheckpoint(
+            folder, "best", monitor=f"val/{self.task.metric}", mode="max", enable_version_counter=False
+        )
+        last = ModelCheckpoint(
+            folder, "last", train_time_interval=timedelta(minutes=1), enable_version_counter=False
+        )
+        return [best, last]
+
+    def on_fit_end(self) -> None:
+        """Put back the best weights, check them, and write the model folder."""
+        if not self.trainer.is_global_zero or self.trainer.fast_dev_run:
+            return
+        best = self.trainer.checkpoint_callbacks[0]
+        if best.best_model_path:
+            self.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+        scores = {"split": "selection", "rows": len(self.trainer.datamodule.roles.selection)}
+        self.save(scores | {self.task.metric: float(best.best_model_score)} if best.best_model_path else scores)
+        shutil.rmtree(self.root / "checkpoints", ignore_errors=True)
+
+    def save(self, scores: dict[str, Any]) -> None:
+        """Write the folder that ``from_pretrained`` loads, and ``metrics.json`` beside it."""
+        self.model.save_pretrained(self.root)
+        self.tokenizer.save_pretrained(self.root)
+        write_json(self.root / "metrics.json", json.loads(json.dumps(scores)))

@@ -1,0 +1,153 @@
+"""Data modules: labelled text for the teacher, the transfer set for the student, raw text for the cascade."""
+
+import lightning as L
+import numpy as np
+import torch
+from datasets import Dataset
+
+from tangodistill.data.sources import DatasetConfig
+from tangodistill.data.splits import Roles, load_roles
+from tangodistill.data.tokenize import TokenizedTexts
+from tangodistill.data.transfer import load_transfer_set, teacher_logits
+from tangodistill.modules.batches import Batch, EvaluationBatches, TrainBatches
+from tangodistill.tasks import Task
+from tangodistill.user_error import UserError
+
+
+def columns(rows: Dataset) -> tuple[list[str], list[str] | None]:
+    """The texts of a role, and their second sides where the task has pairs."""
+    return rows["text"][:], rows["text_pair"][:] if "text_pair" in rows.column_names else None
+
+
+class _RoleData(L.LightningDataModule):
+    """What the three data modules share: the roles of one data set, read once."""
+
+    def __init__(self, dataset: DatasetConfig, batch_size: int):
+        super().__init__()
+        self.dataset, self.batch_size = dataset, batch_size
+        self.roles: Roles | None = None
+
+    def setup(self, stage: str) -> None:
+        if self.roles is None:
+            self.roles = load_roles(self.dataset)
+
+    @property
+    def task(self) -> Task:
+        return self.roles.task
+
+    def _tokenised(self, rows: Dataset) -> TokenizedTexts:
+        module = self.trainer.lightning_module
+        return TokenizedTexts.from_texts(module.tokenizer, *columns(rows), max_length=module.max_length)
+
+    def _labelled(self, rows: Dataset) -> EvaluationBatches:
+        labels = torch.tensor(rows["label"][:])
+        return EvaluationBatches(
+            self._tokenised(rows), lambda i: {"labels": labels[i]}, 2 * self.batch_size, exact=self._exact
+        )
+
+    @property
+    def _exact(self) -> bool:
+        return self.trainer.lightning_module.exact_length
+
+    def val_dataloader(self) -> EvaluationBatches:
+        return self._labelled(self.roles.selection)
+
+    def test_dataloader(self) -> EvaluationBatches:
+        return self._labelled(self.roles.report)
+
+    def predict_dataloader(self) -> EvaluationBatches:
+        return EvaluationBatches(
+            self._tokenised(self.roles.report), lambda i: {"rows": i}, 2 * self.batch_size, exact=self._exact
+        )
+
+
+class TextData(_RoleData):
+    """Labelled text for a teacher: trained on the train role, selected on the selection role, tested on the report role.
+
+    Args:
+        dataset: where the text lies and what its columns mean.
+        batch_size: texts in a training batch.
+        seed: of the training order.
+    """
+
+    def __init__(self, dataset: DatasetConfig, batch_size: int = 32, seed: int = 0):
+        super().__init__(dataset, batch_size)
+        self.seed = seed
+
+    def train_dataloader(self) -> TrainBatches:
+        labels = torch.tensor(self.roles.train["label"][:])
+        return TrainBatches(
+            self._tokenised(self.roles.train), lambda i: {"labels": labels[i]}, self.batch_size, self.seed, self._exact
+        )
+
+
+class TransferData(_RoleData):
+    """A transfer set with its teacher's logits for a student; selected and tested on labelled roles.
+
+    Args:
+        dataset: the labelled data that the student is selected and tested on.
+        transfer_set: folder written by ``label``.
+        batch_size: texts in a training batch.
+        seed: of the training order.
+    """
+
+    def __init__(self, dataset: DatasetConfig, transfer_set: str, batch_size: int = 128, seed: int = 0):
+        super().__init__(dataset, batch_size)
+        self.transfer_set, self.seed = transfer_set, seed
+        self.transfer: Dataset | None = None
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit" and self.transfer is None:
+            self.transfer, manifest = load_transfer_set(self.transfer_set, labelled=True)
+            found, wanted = manifest["label_names"], list(self.task.label_names)
+            if sorted(found) != sorted(wanted):
+                raise UserError(
+                    f"{self.transfer_set} carries a teacher's logits for the labels {found}, but the data has {wanted}. "
+                    "Label the transfer set with a teacher of this task."
+                )
+            self._order = [found.index(name) for name in wanted]
+
+    def train_dataloader(self) -> TrainBatches:
+        logits = teacher_logits(self.transfer)[:, self._order]
+        return TrainBatches(
+            self._tokenised(self.transfer),
+            lambda i: {"teacher_logits": torch.from_numpy(logits[i].astype(np.float32))},
+            self.batch_size,
+            self.seed,
+            self._exact,
+        )
+
+
+class CascadeData(_RoleData):
+    """Raw text for the cascade: the calibration role, then the report role.
+
+    Args:
+        dataset: the labelled data.
+        batch_size: texts handed to the engines at a time; the engines cut their own batches.
+    """
+
+    def __init__(self, dataset: DatasetConfig, batch_size: int = 4096):
+        super().__init__(dataset, batch_size)
+
+    def _raw(self, rows: Dataset) -> list[Batch]:
+        texts, pairs = columns(rows)
+        labels, ids, size = rows["label"][:], rows["example_id"][:], self.batch_size
+        return [
+            {
+                "texts": texts[i : i + size],
+                "pairs": pairs[i : i + size] if pairs else None,
+                "labels": labels[i : i + size],
+                "example_ids": ids[i : i + size],
+            }
+            for i in range(0, len(texts), size)
+        ]
+
+    def val_dataloader(self) -> list[list[Batch]]:
+        return [self._raw(self.roles.calibration), self._raw(self.roles.report)]
+
+    def test_dataloader(self) -> list[list[Batch]]:
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> list[Batch]:
+        return self._raw(self.roles.report)

@@ -1,0 +1,94 @@
+"""Distilling the BiLSTM student from stored teacher logits."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from tangodistill.data.glove import embedding_matrix, student_tokenizer
+from tangodistill.data.packages import resolve
+from tangodistill.losses import hard_cross_entropy, logit_mse, soft_cross_entropy
+from tangodistill.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
+from tangodistill.modules.classifier import ClassifierModule
+
+
+class StudentModule(ClassifierModule):
+    """A BiLSTM over GloVe vectors that learns the teacher's logits on the transfer set.
+
+    Args:
+        glove: GloVe text file (50 wide), or ``package:glove-6b-50d``.
+        loss: ``logit_mse`` (Tang et al. 2019) or ``soft_cross_entropy``.
+        temperature: of the soft cross-entropy.
+        hard_weight: weight of the cross-entropy to the teacher's own answer, added to the loss.
+        dropout: inside the student.
+        lr: peak learning rate.
+        weight_decay: of AdamW.
+        warmup_fraction: share of the steps with a rising learning rate.
+        max_length: words that the student reads of a text.
+    """
+
+    exact_length = True
+
+    def __init__(
+        self,
+        glove: str,
+        loss: Literal["logit_mse", "soft_cross_entropy"] = "logit_mse",
+        temperature: float = 1.0,
+        hard_weight: float = 0.0,
+        dropout: float = 0.1,
+        lr: float = 2e-3,
+        weight_decay: float = 0.0,
+        warmup_fraction: float = 0.05,
+        max_length: int = 128,
+    ):
+        super().__init__(lr, weight_decay, warmup_fraction)
+        self.glove, self.loss, self.temperature, self.hard_weight = glove, loss, temperature, hard_weight
+        self.dropout, self.max_length = dropout, max_length
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            self._build()
+        else:
+            self._load()
+        self.follow_task([self.model.config.id2label[i] for i in range(self.model.config.num_labels)])
+
+    def _build(self) -> None:
+        """A new student whose vocabulary and vectors come from the transfer set's words."""
+        transfer, glove, names = self.trainer.datamodule.transfer, str(resolve(self.glove)), self.task.label_names
+        self.tokenizer = student_tokenizer(_texts(transfer), glove)
+        self.tokenizer.model_max_length = self.max_length
+        config = BiLSTMConfig(
+            vocab_size=len(self.tokenizer),
+            dropout=self.dropout,
+            pad_token_id=self.tokenizer.pad_token_id,
+            id2label=dict(enumerate(names)),
+            label2id={name: i for i, name in enumerate(names)},
+        )
+        self.model = BiLSTMForSequenceClassification(config)
+        vectors = torch.from_numpy(embedding_matrix(self.tokenizer, glove))
+        self.model.get_input_embeddings().weight.data.copy_(vectors)
+
+    def _load(self) -> None:
+        from tangodistill.data.tokenize import load_tokenizer
+        from tangodistill.models.load import load_classifier
+
+        self.model, _ = load_classifier(str(self.root))
+        self.tokenizer = load_tokenizer(str(self.root))
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        logits, teacher = self(batch), batch["teacher_logits"]
+        if self.loss == "logit_mse":
+            loss = logit_mse(logits, teacher)
+        else:
+            loss = soft_cross_entropy(logits, teacher, self.temperature)
+        if self.hard_weight:
+            loss = loss + self.hard_weight * hard_cross_entropy(logits, teacher)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+
+def _texts(transfer: Any) -> Any:
+    """Every text of the set, second sides included, read in slices that fit in memory."""
+    for part in transfer.iter(10_000):
+        yield from part["text"]
+        yield from part.get("text_pair", ())

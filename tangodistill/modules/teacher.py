@@ -1,0 +1,108 @@
+"""Fine-tuning the teacher, or checking one that is fine-tuned already."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from tangodistill.data.packages import resolve
+from tangodistill.data.tokenize import load_tokenizer
+from tangodistill.models.load import load_classifier
+from tangodistill.modules.classifier import ClassifierModule
+from tangodistill.user_error import UserError
+
+
+class TeacherModule(ClassifierModule):
+    """Any Hugging Face sequence classifier, or an encoder that gets a new head.
+
+    Args:
+        pretrained: model folder, hub name, or ``package:minilm-l6``.
+        lr: peak learning rate.
+        weight_decay: of AdamW.
+        warmup_fraction: share of the steps with a rising learning rate.
+        label_names: names of the model's outputs, in its order, where its config has none (``LABEL_0`` ...).
+        save_validated: after ``validate``, write the model folder (``run --teacher`` sets it for a trained teacher).
+    """
+
+    def __init__(
+        self,
+        pretrained: str,
+        lr: float = 3e-5,
+        weight_decay: float = 0.01,
+        warmup_fraction: float = 0.1,
+        label_names: list[str] | None = None,
+        save_validated: bool = False,
+    ):
+        super().__init__(lr, weight_decay, warmup_fraction)
+        self.pretrained, self.own_names, self.save_validated = pretrained, label_names, save_validated
+
+    def setup(self, stage: str) -> None:
+        folder = str(resolve(self.pretrained))
+        self.model, self.new_head = load_classifier(folder, self.task.label_names)
+        self.tokenizer = load_tokenizer(folder)
+        if self.new_head and stage != "fit":
+            raise UserError(
+                f"{self.pretrained} has no trained classification head, so there is nothing to {stage}. "
+                "Train one with 'fit' first."
+            )
+        if self.new_head:
+            rank_zero_info(f"{self.pretrained} is an encoder without a fitting head: a new head is trained.")
+        config = self.model.config
+        if self.own_names:
+            config.id2label = dict(enumerate(self.own_names))
+            config.label2id = {name: i for i, name in enumerate(self.own_names)}
+        # Heads longer than the position embeddings allow would fail on the first long text.
+        limit = getattr(config, "max_position_embeddings", math.inf) - (2 if config.model_type == "roberta" else 0)
+        self.max_length = min(self.task.max_length, limit)
+        self.follow_task([config.id2label[i] for i in range(config.num_labels)])
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        with self.autocast():
+            logits = self(batch)
+        loss = cross_entropy(logits, batch["labels"])
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        with self.autocast():
+            super().validation_step(batch, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        scores = {name: float(value) for name, value in self.metrics.compute().items()}
+        super().on_validation_epoch_end()
+        if self.trainer.state.fn == "validate":
+            self._refuse_chance(scores["val/mcc"])
+            self._validated = scores
+
+    def on_validation_end(self) -> None:
+        if self.trainer.state.fn == "validate" and self.save_validated:
+            rows = len(self.trainer.datamodule.roles.selection)
+            named = {name.removeprefix("val/"): value for name, value in self._validated.items()}
+            self.save({"split": "selection", "rows": rows, **named})
+
+    def save(self, scores: dict[str, Any]) -> None:
+        if self.trainer.state.fn == "fit":
+            self._refuse_chance(self._selection_mcc())
+        super().save(scores)
+
+    @torch.inference_mode()
+    def _selection_mcc(self) -> float:
+        self.eval()
+        self.metrics.reset()
+        for batch in self.trainer.datamodule.val_dataloader():
+            self.validation_step(self.transfer_batch_to_device(batch, self.device, 0), 0)
+        return float(self.metrics.compute()["val/mcc"])
+
+    def _refuse_chance(self, mcc: float) -> None:
+        """Stop where the teacher tells the classes apart no better than a coin (MCC within two standard errors of 0)."""
+        rows = len(self.trainer.datamodule.roles.selection)
+        bound = 2 / math.sqrt(rows)
+        if mcc < bound:
+            hint = "its label names may be swapped" if mcc < -bound else "train longer, or check the labels"
+            raise UserError(
+                f"the teacher {self.pretrained} is at chance on the selection role: MCC {mcc:.3f} on {rows} rows, "
+                f"at least {bound:.3f} is needed. A cascade over it would mean nothing; {hint}."
+            )
