@@ -1,0 +1,293 @@
+"""Texts to token ids: encoded in bulk by the Rust tokenizer, kept flat, padded a batch at a time.
+
+On the serving path: imports neither datasets nor lightning, and transformers only when a tokenizer is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from tangodistill.user_error import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+CHUNK = 8192  # texts per call into Rust: enough to feed all cores, few enough to bound memory
+
+
+class TextEncoder:
+    """A tokenizer frozen at one maximum length.
+
+    It holds a private copy of the Rust tokenizer whose truncation is set once, so threads may share it, and callers
+    that change the original's truncation or padding do not reach it.
+
+    Args:
+        tokenizer: any fast tokenizer.
+        max_length: tokens kept per text or pair, special tokens included; of a pair the longer side is cut first.
+
+    Raises:
+        UserError: the length leaves no room beside the special tokens.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, max_length: int):
+        from tokenizers import Tokenizer
+
+        self.pad_id: int = tokenizer.pad_token_id
+        self.with_type_ids: bool = "token_type_ids" in tokenizer.model_input_names
+        self._backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        least = self._backend.num_special_tokens_to_add(True) + 2
+        if max_length < least:
+            raise UserError(f"max_length is {max_length}: this tokenizer needs at least {least}; raise max_length")
+        self._backend.no_padding()
+        self._backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> TokenizedTexts:
+        """Encodes all texts on all cores.
+
+        Raises:
+            UserError: a text is no string.
+        """
+        if pairs is not None and len(pairs) != len(texts):
+            raise ValueError(f"{len(texts)} texts but {len(pairs)} second texts")
+        parts = [self._encode_chunk(texts, pairs, start) for start in range(0, len(texts), CHUNK)]
+        lengths, ids, type_ids = zip(*parts, strict=True) if parts else ([], [], [])
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum(_join(lengths, np.int64), out=offsets[1:])
+        return TokenizedTexts(
+            _join(ids, np.int32), offsets, self.pad_id, _join(type_ids, np.uint8) if self.with_type_ids else None
+        )
+
+    def encode_one(self, text: str, pair: str | None = None) -> dict[str, torch.Tensor]:
+        """One text as model inputs of shape (1, length): the quick way at batch 1, some ten times quicker than
+        calling the Hugging Face tokenizer."""
+        try:
+            encoding = self._backend.encode(text, pair)
+        except TypeError:
+            encoding = self._backend.encode(_valid(text, 0), pair if pair is None else _valid(pair, 0))
+        input_ids = torch.tensor([encoding.ids])
+        inputs = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
+        if self.with_type_ids:
+            inputs["token_type_ids"] = torch.tensor([encoding.type_ids])
+        return inputs
+
+    def fingerprint(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> str:
+        """sha256 over everything the ids depend on: tokenizer, length and texts."""
+        digest = hashlib.sha256(self._backend.to_str().encode())
+        for column in (texts, pairs or []):
+            digest.update(f"column of {len(column)}".encode())
+            for start in range(0, len(column), CHUNK):
+                for text in column[start : start + CHUNK]:
+                    digest.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def _encode_chunk(self, texts, pairs, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Lengths, flat ids and flat token types of one chunk."""
+        columns = [column[start : start + CHUNK] for column in (texts, pairs) if column is not None]
+        try:
+            encodings = self._backend.encode_batch_fast(_rows(columns))
+        except TypeError:
+            columns = [[_valid(text, start + row) for row, text in enumerate(column)] for column in columns]
+            encodings = self._backend.encode_batch_fast(_rows(columns))
+        ids = [encoding.ids for encoding in encodings]
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        total = int(lengths.sum())
+        flat_ids = np.fromiter(chain.from_iterable(ids), np.int32, total)
+        if not self.with_type_ids:
+            return lengths, flat_ids, None
+        type_ids = chain.from_iterable(encoding.type_ids for encoding in encodings)
+        return lengths, flat_ids, np.fromiter(type_ids, np.uint8, total)
+
+
+@dataclass(frozen=True)
+class TokenizedTexts:
+    """Encoded texts in flat arrays: text i owns `ids[offsets[i]:offsets[i + 1]]`.
+
+    Attributes:
+        ids: (tokens,) int32.
+        offsets: (n + 1,) int64.
+        pad_id: id that fills a batch on the right.
+        token_type_ids: (tokens,) uint8, where the tokenizer gives them.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    pad_id: int
+    token_type_ids: np.ndarray | None = None
+
+    @classmethod
+    def from_texts(
+        cls,
+        tokenizer: PreTrainedTokenizerFast,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        *,
+        max_length: int,
+        cache: Path | None = None,
+    ) -> TokenizedTexts:
+        """Encodes texts, or pairs of texts, truncated to `max_length` tokens.
+
+        Args:
+            cache: folder that keeps the arrays and hands them back memory-mapped; the key covers tokenizer, length
+                and texts.
+
+        Raises:
+            UserError: a text is no string, or the length leaves no room beside the special tokens.
+        """
+        encoder = TextEncoder(tokenizer, max_length)
+        if cache is None:
+            return encoder.encode(texts, pairs)
+        folder = Path(cache) / encoder.fingerprint(texts, pairs)[:32]
+        if not folder.is_dir():
+            encoder.encode(texts, pairs)._save(folder)
+        return cls._load(folder, encoder.pad_id)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n,) tokens per text."""
+        return np.diff(self.offsets)
+
+    def batch(self, indices: Sequence[int] | np.ndarray, pad_to: int | None = None) -> dict[str, torch.Tensor]:
+        """Model inputs of the chosen texts, padded on the right.
+
+        Args:
+            indices: (batch,) which texts, in this order.
+            pad_to: least width; the longest text of the batch where it is None.
+
+        Returns:
+            `input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`: (batch, width) int64.
+        """
+        indices = np.asarray(indices, dtype=np.int64)
+        starts = self.offsets[indices]
+        lengths = self.offsets[indices + 1] - starts
+        columns = np.arange(max(pad_to or 0, lengths.max(initial=1)))
+        mask = columns < lengths[:, None]
+        positions = (starts[:, None] + columns)[mask]
+        inputs = {"input_ids": _scatter(self.ids, positions, mask, self.pad_id)}
+        inputs["attention_mask"] = torch.from_numpy(mask.astype(np.int64))
+        if self.token_type_ids is not None:
+            inputs["token_type_ids"] = _scatter(self.token_type_ids, positions, mask, 0)
+        return inputs
+
+    def _save(self, folder: Path) -> None:
+        """Writes the arrays to a folder that appears whole or not at all."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = tempfile.mkdtemp(prefix="partial-", dir=folder.parent)
+        try:
+            for name in ("ids", "offsets", "token_type_ids"):
+                if (array := getattr(self, name)) is not None:
+                    np.save(f"{partial}/{name}.npy", array)
+            os.rename(partial, folder)
+        except OSError:
+            shutil.rmtree(partial, ignore_errors=True)
+            if not folder.is_dir():  # else another process was first, with the same contents
+                raise
+
+    @classmethod
+    def _load(cls, folder: Path, pad_id: int) -> TokenizedTexts:
+        def read(name: str) -> np.ndarray | None:
+            path = folder / f"{name}.npy"
+            return np.load(path, mmap_mode="r") if path.exists() else None
+
+        return cls(read("ids"), read("offsets"), pad_id, read("token_type_ids"))
+
+
+def load_tokenizer(folder_or_name: str | Path) -> PreTrainedTokenizerFast:
+    """The fast tokenizer of a model folder or hub model.
+
+    Raises:
+        UserError: nothing there, unreadable, not a fast tokenizer, or one without a padding token.
+    """
+    from transformers import AutoTokenizer
+
+    name = str(folder_or_name)
+    folder = Path(name)
+    if not folder.is_dir() and (folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise UserError(f"{name}: no such model folder; give a folder that holds tokenizer.json, or a hub model's name")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except Exception as error:  # the Rust parser raises plain Exception
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        hint = "save the tokenizer there again" if folder.is_dir() else "offline, give a local model folder instead"
+        raise UserError(f"{name}: its tokenizer cannot be read ({reason}); {hint}") from error
+    if not tokenizer.is_fast:
+        raise UserError(f"{name}: {type(tokenizer).__name__} is no fast tokenizer; a tokenizer.json is needed")
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"{name}: its tokenizer has no padding token; set pad_token in tokenizer_config.json")
+    return tokenizer
+
+
+def length_batches(lengths: np.ndarray, batch_size: int, exact: bool = False) -> list[np.ndarray]:
+    """Batches of indices in order of length, so that little or (exact) nothing is padded.
+
+    Args:
+        lengths: (n,) tokens per text.
+        batch_size: texts per batch at most.
+        exact: every batch holds texts of one length only.
+
+    >>> [batch.tolist() for batch in length_batches(np.array([3, 1, 3, 1, 2]), 2)]
+    [[1, 3], [4, 0], [2]]
+    >>> [batch.tolist() for batch in length_batches(np.array([3, 1, 3, 1, 2]), 2, exact=True)]
+    [[1, 3], [4], [0, 2]]
+    """
+    return _cut(np.argsort(lengths, kind="stable"), lengths, batch_size, exact)
+
+
+def shuffled_length_batches(
+    lengths: np.ndarray, batch_size: int, seed: int, epoch: int, exact: bool = False
+) -> list[np.ndarray]:
+    """One epoch's batches: similar lengths together, everything else random; the same for the same seed and epoch.
+
+    Shuffled texts are sorted by length inside mega-batches of 50 batches, cut, and the batches shuffled. Exact batches
+    sort all texts at once: each length leaves one partial batch.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(lengths))
+    mega = max(len(order), 1) if exact else 50 * batch_size
+    batches = []
+    for start in range(0, len(order), mega):
+        part = order[start : start + mega]
+        batches += _cut(part[np.argsort(lengths[part], kind="stable")], lengths, batch_size, exact)
+    return [batches[index] for index in random.permutation(len(batches))]
+
+
+def _cut(order: np.ndarray, lengths: np.ndarray, batch_size: int, exact: bool) -> list[np.ndarray]:
+    """Consecutive pieces of a length-sorted order."""
+    runs = np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1) if exact else [order]
+    return [run[start : start + batch_size] for run in runs for start in range(0, len(run), batch_size)]
+
+
+def _rows(columns: list[Sequence[str]]) -> list:
+    """What the Rust tokenizer takes: a list of texts, or of (text, pair)."""
+    return list(columns[0]) if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+def _valid(text: str, row: int) -> str:
+    """A text that has a UTF-8 form: surrogate halves, which JSON may carry, are joined or replaced."""
+    if not isinstance(text, str):
+        raise UserError(f"row {row}: the text is {text!r}, a {type(text).__name__}; every text must be a string")
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _join(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate(parts) if len(parts) else np.zeros(0, dtype)
+
+
+def _scatter(flat: np.ndarray, positions: np.ndarray, mask: np.ndarray, fill: int) -> torch.Tensor:
+    """(batch, width) int64 with the flat array's values where the mask holds."""
+    padded = np.full(mask.shape, fill, np.int64)
+    padded[mask] = flat[positions]
+    return torch.from_numpy(padded)

@@ -1,0 +1,82 @@
+"""Distillation losses on logits, each with its equation and source.
+
+z^S and z^T are a student's and a teacher's logits, both (batch, classes); a teacher's may be stored as float16.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+
+def logit_mse(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of the logits: L = 1/(B·C) · Σ_b Σ_c (z^T_bc − z^S_bc)².
+
+    Ba and Caruana 2014, "Do Deep Nets Really Need to be Deep?"; Tang et al. 2019, "Distilling Task-Specific Knowledge
+    from BERT into Simple Neural Networks", §3.2, write ‖z^T − z^S‖², the sum over classes. This is the mean over
+    classes and batch, as public implementations have it: C times smaller, which matters for the learning rate and
+    beside other losses.
+
+    Args:
+        student: (batch, classes) logits.
+        teacher: (batch, classes) logits.
+
+    Returns:
+        Scalar.
+
+    >>> logit_mse(torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 0.0]]))
+    tensor(2.)
+    """
+    return F.mse_loss(student, _as(teacher, student))
+
+
+def soft_cross_entropy(student: torch.Tensor, teacher: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """Cross-entropy to the softened teacher: L = −T²/B · Σ_b Σ_c softmax(z^T_b/T)_c · log softmax(z^S_b/T)_c.
+
+    Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", §2: gradients scale as 1/T², so the
+    factor T² (applied here) keeps their size as the temperature changes. Sum over classes, mean over the batch.
+    It equals T² (KL(teacher ‖ student) + H(teacher)); the gradient to the student is that of the KL divergence.
+
+    Args:
+        student: (batch, classes) logits.
+        teacher: (batch, classes) logits.
+        temperature: T > 0; above 1 it softens both distributions.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        ValueError: the temperature is not positive.
+
+    >>> soft_cross_entropy(torch.zeros(1, 2), torch.zeros(1, 2))
+    tensor(0.6931)
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature is {temperature}; it must be above 0")
+    probabilities = F.softmax(_as(teacher, student) / temperature, dim=1)
+    return temperature**2 * F.cross_entropy(student / temperature, probabilities)
+
+
+def hard_cross_entropy(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy to the teacher's answer: L = −1/B · Σ_b log softmax(z^S_b)_{argmax z^T_b}.
+
+    The second term of Tang et al. 2019, §3.2, on unlabelled text, where the teacher's prediction stands for the label.
+
+    Args:
+        student: (batch, classes) logits.
+        teacher: (batch, classes) logits.
+
+    Returns:
+        Scalar.
+
+    >>> hard_cross_entropy(torch.zeros(1, 2), torch.tensor([[0.1, 2.0]]))
+    tensor(0.6931)
+    """
+    return F.cross_entropy(student, _as(teacher, student).argmax(dim=1))
+
+
+def _as(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
+    """The teacher's logits in the student's precision; broadcasting would hide a wrong class count."""
+    if teacher.shape != student.shape:
+        raise ValueError(f"student logits are {tuple(student.shape)} but teacher logits {tuple(teacher.shape)}")
+    return teacher.to(student.dtype)
