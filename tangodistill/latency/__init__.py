@@ -1,0 +1,1 @@
+"""Measuring: the machine, interleaved timing, the best batch size."""

@@ -1,0 +1,142 @@
+"""cascade.json and the tier folders beside it: written atomically, movable as a whole."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from tangodistill.user_error import UserError
+
+FORMAT_VERSION = 1
+RECORD_NAME = "cascade.json"
+WEIGHT_FILES = ("*.safetensors",)
+SMALL_FILES = (
+    *("config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"),
+    *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
+)
+
+
+@dataclass
+class TierRecord:
+    """How one tier is run."""
+
+    name: str
+    path: str  # relative to cascade.json
+    engine: str = "torch"
+    precision: str = "fp32"
+    batch_size: int = 1  # examples per forward pass, the fastest that was measured
+    threads: int | None = None  # None: as the process has them
+    max_length: int | None = None  # tokens; None: what the tier allows
+
+
+@dataclass
+class CascadeRecord:
+    """The contents of cascade.json."""
+
+    task: str
+    text_columns: list[str]
+    label_names: list[str]  # the order of the cascade's logits, whatever each tier's own
+    tiers: list[TierRecord]
+    score: str = "max_probability"
+    thresholds: dict[str, float] = field(default_factory=dict)  # "engine-precision" of the first tier -> defer below
+    chosen: dict[str, Any] = field(default_factory=dict)  # the operating point, its target, and what it was chosen on
+    cpu: str = ""  # model of the CPU that batch sizes and times were measured on
+    format_version: int = FORMAT_VERSION
+
+    def threshold_for(self, engine: str, precision: str) -> float:
+        """The threshold chosen with this engine and precision of the first tier: another one's doesn't hold."""
+        key = f"{engine}-{precision}"
+        if key not in self.thresholds:
+            raise UserError(
+                f"the cascade has no threshold for {key} (it has {', '.join(self.thresholds) or 'none'}): "
+                "confidences differ between engines. Run `python -m tangodistill choose` with this engine."
+            )
+        return self.thresholds[key]
+
+
+def write_cascade(folder: str | Path, record: CascadeRecord, tier_folders: Sequence[str | Path]) -> None:
+    """Put each tier's files at its record's `path` in `folder`, then the record; a killed write leaves the old record.
+
+    Weights are hard links where the file system allows (savers replace a weights file, never rewrite it), else copies.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for tier, source in zip(record.tiers, tier_folders, strict=True):
+        _place_tier(Path(source), folder / tier.path)
+    write_record(folder, record)
+
+
+def write_record(folder: str | Path, record: CascadeRecord) -> None:
+    """Replace cascade.json in one step."""
+    for key, threshold in record.thresholds.items():
+        if not math.isfinite(threshold):
+            raise ValueError(f"threshold {key} is {threshold}; JSON holds finite numbers only")
+    path = Path(folder) / RECORD_NAME
+    temporary = path.with_name(f".{RECORD_NAME}.{os.getpid()}")
+    temporary.write_text(json.dumps(asdict(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_cascade(folder: str | Path) -> CascadeRecord:
+    """The record of a cascade folder.
+
+    Raises:
+        UserError: no cascade.json, damaged JSON, another format version, a key missing or unknown, a tier's folder gone.
+    """
+    path = Path(folder) / RECORD_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(
+            f"{path} is missing. A cascade folder is what the cascade stage writes: runs/<name>/cascade."
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}). Run the cascade stage again, or copy the folder again.") from error
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise UserError(f"{path} has format_version {version!r}; this tangodistill reads {FORMAT_VERSION}.")
+    record = _build(CascadeRecord, content, path)
+    record.tiers = [_build(TierRecord, tier, path) for tier in record.tiers]
+    for tier in record.tiers:
+        if not (path.parent / tier.path).is_dir():
+            raise UserError(f"{path} names the tier folder {tier.path!r}, which is not beside it. Copy the whole folder.")
+    return record
+
+
+def _place_tier(source: Path, target: Path) -> None:
+    if source.resolve() == target.resolve():
+        return
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for name in SMALL_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, temporary / name)
+    for pattern in WEIGHT_FILES:
+        for weights in sorted(source.glob(pattern)):
+            _link_or_copy(weights.resolve(), temporary / weights.name)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(temporary, target)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def _build(record_type: type, content: object, path: Path) -> Any:
+    """A dataclass from a JSON object, with every key accounted for."""
+    known = {entry.name for entry in fields(record_type)}
+    unknown = sorted(set(content) - known) if isinstance(content, dict) else []
+    if not isinstance(content, dict) or unknown:
+        raise UserError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}." if unknown else f"{path}: expected an object, found {content!r}.")
+    try:
+        return record_type(**content)
+    except TypeError as error:
+        raise UserError(f"{path}: {str(error).removeprefix(record_type.__name__ + '.__init__() ')}.") from error

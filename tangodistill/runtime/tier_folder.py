@@ -1,0 +1,74 @@
+"""A tier's folder on disk: config.json, safetensors weights, tokenizer.json; checked before anything is built from it."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerFast
+
+import tangodistill.models  # noqa: F401 (registers the students' classes)
+from tangodistill.data.tokenize import load_tokenizer
+from tangodistill.user_error import UserError
+
+
+def load_tier(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The model in fp32 and eval mode, and its tokenizer. Weights come from safetensors only: no pickle is opened.
+
+    Raises:
+        UserError: a file that is missing or can't be read, or weights that don't fill the model; names the file.
+    """
+    folder = Path(folder)
+    _check_config(folder)
+    _check_weights(folder)
+    if not (folder / "tokenizer.json").is_file():
+        raise UserError(
+            f"{folder / 'tokenizer.json'} is missing. "
+            f"Write it with AutoTokenizer.from_pretrained(...).save_pretrained({str(folder)!r})."
+        )
+    try:
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{folder} holds no usable sequence classifier: {_first_line(error)}") from error
+    missing = sorted(loading["missing_keys"])
+    if missing:  # transformers fills these with random numbers
+        raise UserError(
+            f"{folder}: the weights lack {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}. "
+            "A tier is a fine-tuned classifier; train its head first (stage teacher or student)."
+        )
+    return model.eval(), load_tokenizer(folder)
+
+
+def _check_config(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder. A tier is a folder with config.json, model.safetensors and tokenizer.json.")
+    path = folder / "config.json"
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing. A tier is a folder written by save_pretrained.") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({_first_line(error)}). Save the model again, or copy the file again.") from error
+
+
+def _check_weights(folder: Path) -> None:
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        found = ", ".join(sorted(path.name for path in folder.glob("*.bin"))) or "no weights"
+        raise UserError(
+            f"{folder / 'model.safetensors'} is missing (found {found}). Only safetensors are read; "
+            "convert other weights with model.save_pretrained(folder) where they are trusted."
+        )
+    for path in paths:
+        try:
+            with safe_open(path, "pt"):
+                pass
+        except SafetensorError as error:
+            raise UserError(f"{path} is cut off or damaged ({_first_line(error)}). Copy the file again.") from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
