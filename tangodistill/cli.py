@@ -1,0 +1,281 @@
+"""The command line: `python -m tangodistill VERB`. Nothing heavy is imported before a verb needs it."""
+
+import logging
+import sys
+import warnings
+from argparse import ArgumentError
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from tangodistill.config import did_you_mean, get_key, read_yaml
+from tangodistill.messages import message_of
+from tangodistill.user_error import UserError
+
+PROGRAM = "python -m tangodistill"
+
+VERBS = {
+    "run": "Run a recipe, from labelled text to a measured cascade and its report.",
+    "recipes": "List the shipped recipes, or copy one to edit.",
+    "fit": "Train a teacher or a student from a stage file.",
+    "validate": "Evaluate a model on held-out data; for a cascade: sweep every threshold and time both tiers.",
+    "test": "Evaluate a model on the report role.",
+    "predict": "Write a model's predictions for the report role.",
+    "augment": "Make an unlabelled transfer set from the training texts.",
+    "label": "Store the teacher's logits beside a transfer set.",
+    "choose": "Choose another operating point of a finished cascade.",
+    "report": "Write a run's report as one HTML file.",
+}
+FUNCTIONS = {
+    "augment": "tangodistill.augment.pipeline:augment",
+    "label": "tangodistill.labelling:label",
+    "choose": "tangodistill.runtime.choose:choose",
+    "report": "tangodistill.report.html:write_report",
+}
+TRAINER_VERBS = ("fit", "validate", "test", "predict")
+
+NEXT = {
+    "TeacherModule": "make a transfer set: {program} augment --config STAGE_FILE",
+    "StudentModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
+    "CascadeModule": "write the report: {program} report --help; serve: CascadePredictor.from_pretrained('{result}')",
+    "augment": "have the teacher label it: {program} label --transfer_set {result} --teacher FOLDER --output FOLDER",
+    "label": "train a student on it: {program} fit --config STAGE_FILE --data.transfer_set {result}",
+    "choose": "serve it: CascadePredictor.from_pretrained('{result}')",
+    "report": "open it in a browser; another operating point: {program} choose --help",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command line; returns the exit code: 0, 2 for a user's error, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        _dispatch(arguments)
+        return 0
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        return _interrupted()  # Lightning tears its trainer down on Ctrl-C, then exits by itself
+    except KeyboardInterrupt:
+        return _interrupted()
+    except Exception as error:
+        message = message_of(error)
+        if debug or message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        return 2
+
+
+def _interrupted() -> int:
+    print("\nStopped by Ctrl-C. The same `run` command resumes where it was.", file=sys.stderr)
+    return 130
+
+
+def _dispatch(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return
+    verb, rest = arguments[0], arguments[1:]
+    if verb == "--version":
+        print(import_module("tangodistill").__version__)
+    elif verb == "run":
+        _run(rest)
+    elif verb == "recipes":
+        _recipes(rest)
+    elif verb in VERBS:
+        _say_next(*execute(verb, rest))
+    else:
+        raise UserError(f"Unknown verb {verb!r}.{did_you_mean(verb, VERBS)} Verbs: {', '.join(VERBS)}.")
+
+
+def overview() -> str:
+    verbs = "\n".join(f"  {verb:<9} {line}" for verb, line in VERBS.items())
+    return (
+        f"usage: {PROGRAM} VERB [options]\n\n"
+        "Distil a small first tier from a transformer teacher, and serve both as a confidence cascade on CPUs.\n\n"
+        f"{verbs}\n\n"
+        f"First try:      {PROGRAM} run demo\n"
+        f"Own CSV:        {PROGRAM} run custom --data reviews.csv\n"
+        f"A verb's help:  {PROGRAM} VERB --help\n"
+        "Any verb takes --debug: show the traceback of an error."
+    )
+
+
+def execute(verb: str, arguments: list[str]) -> tuple[str, Path]:
+    """Runs a verb other than `run`; returns what it worked on, and where the result lies."""
+    _refuse_overridden_flags(verb, arguments)
+    if verb in TRAINER_VERBS:
+        trained = _trainer_cli(verb, arguments, parse_only=False)
+        return type(trained.model).__name__, Path(trained.trainer.default_root_dir)
+    function, parser = _function_parser(verb)
+    values = parser.instantiate_classes(_parse(parser, arguments)).as_dict()
+    values.pop("config", None)
+    return verb, Path(function(**values))
+
+
+def check(verb: str, arguments: list[str]) -> None:
+    """Parses a verb's arguments, every key and type of them, and runs nothing."""
+    if verb in TRAINER_VERBS:
+        _trainer_cli(verb, arguments, parse_only=True)
+    else:
+        _parse(_function_parser(verb)[1], arguments)
+
+
+def _say_next(subject: str, result: Path) -> None:
+    print(f"Result: {result}")
+    if subject in NEXT:
+        print(f"Next, {NEXT[subject].format(program=PROGRAM, result=result)}")
+
+
+def _function_parser(verb: str) -> tuple[Callable[..., Any], Any]:
+    module, name = FUNCTIONS[verb].split(":")
+    function = getattr(import_module(module), name)
+    parser = _parser(verb)
+    parser.add_function_arguments(function, as_positional=verb == "choose")
+    return function, parser
+
+
+def _parser(verb: str) -> Any:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(
+        prog=f"{PROGRAM} {verb}", description=VERBS[verb], exit_on_error=False, allow_abbrev=False,
+        epilog="--debug shows the traceback of an error.",
+    )
+    parser.add_argument("--config", action="config", help="YAML file with any of these keys; flags after it win.")
+    return parser
+
+
+def _parse(parser: Any, arguments: list[str]) -> Any:
+    try:
+        return parser.parse_args(arguments)
+    except ArgumentError as error:
+        known = [action.dest for action in parser._actions]
+        raise UserError(message_of(error, known)) from error
+
+
+def _refuse_overridden_flags(verb: str, arguments: list[str]) -> None:
+    """A value in a later `--config` file wins over an earlier flag without a word; better to say so."""
+    seen: list[str] = []
+    for position, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name != "--config":
+            seen += [name.removeprefix("--").removesuffix("+")] if argument.startswith("--") else []
+            continue
+        path = value if equals else next(iter(arguments[position + 1 :]), None)
+        content = read_yaml(path) if path and Path(path).is_file() else {}
+        for key in seen:
+            if get_key(content, key) is not None:
+                raise UserError(
+                    f"--{key} stands before --config {path}, which sets it too and would override it. "
+                    f"Put --config first: {PROGRAM} {verb} --config {path} --{key} ..."
+                )
+
+
+def _trainer_cli(verb: str, arguments: list[str], parse_only: bool) -> Any:
+    """LightningCLI over this package's modules; `parse_only` stops before anything is built."""
+    _quieten_lightning()
+    from lightning import LightningDataModule, LightningModule
+    from lightning.pytorch.cli import LightningCLI
+
+    import_module("tangodistill.modules")  # so that class names need no module path
+
+    class TrainerCLI(LightningCLI):
+        def parse_arguments(self, parser: Any, args: Any) -> None:
+            self.config = None  # named by Lightning's error handling before it is set
+            super().parse_arguments(parser, args)
+
+        def instantiate_classes(self) -> None:
+            if not parse_only:
+                super().instantiate_classes()
+
+        def _run_subcommand(self, subcommand: str) -> None:
+            if not parse_only:
+                super()._run_subcommand(subcommand)
+
+    parser_options = {"exit_on_error": False, "allow_abbrev": False}
+    try:
+        return TrainerCLI(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            parser_kwargs={"prog": PROGRAM, **parser_options, verb: {**parser_options, "description": VERBS[verb]}},
+            args=[verb, *arguments],
+        )
+    except ArgumentError as error:
+        raise UserError(message_of(error, _trainer_keys())) from error
+
+
+def _trainer_keys() -> list[str]:
+    import inspect
+
+    from lightning import Trainer
+
+    keys = [f"trainer.{name}" for name in inspect.signature(Trainer).parameters]
+    return [*keys, "model.class_path", "data.class_path", "trainer", "model", "data", "seed_everything", "ckpt_path"]
+
+
+def _quieten_lightning() -> None:
+    """Leaves out Lightning's advertisements and its advice about data loaders that are no data loaders."""
+    tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    if not tips.filters:
+        tips.addFilter(lambda record: "Tip:" not in record.getMessage())
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+
+def _run(arguments: list[str]) -> None:
+    from tangodistill.recipe import Overrides, RecipeRun, read_recipe
+
+    parser = _parser("run")
+    parser.add_argument("recipe", type=str, help="A shipped recipe's name (see `recipes`), or a recipe folder.")
+    parser.add_argument("--out", type=str, help="Folder of the results (default: runs/<recipe name>).")
+    parser.add_argument("--data", type=str, help="Labelled data: a GLUE folder, a table, or a hub name.")
+    parser.add_argument(
+        "--teacher", type=str,
+        help="Model folder or hub name. A classifier is evaluated and used as it is, an encoder is fine-tuned.",
+    )
+    parser.add_argument(
+        "--protocol", type=Literal["natural", "paper"], default="natural",
+        help="paper: also measure with every text padded to the task's maximum length.",
+    )
+    parser.add_argument(
+        "--set", action="append", metavar="STAGE.KEY=VALUE", default=[],
+        help="Change a key of a stage file (data.KEY: of every stage's data), e.g. student.model.lr=1e-3. Repeatable.",
+    )
+    parser.add_argument("--from", metavar="STAGE", help="Begin here; earlier stages are taken as they are.")
+    parser.add_argument("--until", metavar="STAGE", help="Stop after this stage.")
+    parser.add_argument("--force", action="append", metavar="STAGE", default=[], help="Make this stage anew. Repeatable.")
+    _refuse_overridden_flags("run", arguments)
+    given = _parse(parser, arguments)
+    recipe = read_recipe(given.recipe)
+    Overrides(given.data, given.teacher, given.protocol, given.set).apply(recipe)
+    out = Path(given.out or f"runs/{recipe.name}")
+    RecipeRun(recipe, out, execute, check).run(given["from"], given.until, given.force)
+    report = out / "report" / "report.html"
+    print(f"Result: {out}" + (f"\nNext, open the report: {report.resolve()}" if report.exists() else ""))
+
+
+def _recipes(arguments: list[str]) -> None:
+    from tangodistill.recipe import copy_recipe, read_recipe, shipped_recipes
+
+    parser = _parser("recipes")
+    parser.add_argument("name", nargs="?", type=str, help="A recipe, to see its stages or to copy it.")
+    parser.add_argument("--copy", metavar="FOLDER", type=str, help="Where to put a copy of it, to edit.")
+    given = _parse(parser, arguments)
+    if given.name is None:
+        for name in shipped_recipes():
+            print(f"{name:<8} {read_recipe(name).description}")
+        print(f"Next, run one: {PROGRAM} run NAME; or copy one to edit: {PROGRAM} recipes NAME --copy FOLDER")
+    elif given.copy is None:
+        recipe = read_recipe(given.name)
+        print(f"{recipe.name}: {recipe.description}")
+        for stage in recipe.stages:
+            print(f"  {stage.name:<14} {stage.verb:<9} {stage.file}")
+        print(f"Next, run it: {PROGRAM} run {recipe.name}")
+    else:
+        folder = copy_recipe(given.name, Path(given.copy))
+        print(f"Result: {folder}\nNext, edit its files, then: {PROGRAM} run {folder}")

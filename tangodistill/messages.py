@@ -1,0 +1,78 @@
+"""Turns an exception into the line or two that the person at the keyboard needs."""
+
+import errno
+import inspect
+import re
+from argparse import ArgumentError
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from typing import Any, get_args, get_type_hints
+
+from tangodistill.config import did_you_mean
+from tangodistill.user_error import UserError
+
+_UNKNOWN_KEY = re.compile(r"(?:accept option|Option) '([^']+)'|unrecognized arguments: --(\S+)|[Kk]ey '([^']+)' is not")
+_NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Expected a <class 'NoneType'>", "- Expected a")
+
+
+def message_of(error: BaseException, known_keys: Iterable[str] = ()) -> str | None:
+    """What to print for an error that is the user's or the machine's, None for one that is a bug.
+
+    Args:
+        known_keys: dotted keys that the verb accepts, to suggest the nearest of.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, ArgumentError):
+        return explain_parse_error(str(error), known_keys)
+    if _disk_is_full(error):
+        where = f" while writing {error.filename}" if isinstance(error, OSError) and error.filename else ""
+        return f"No space left on the disk{where}. Free some, then run the same command again: it resumes."
+    return None
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    while error is not None:
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def explain_parse_error(message: str, known_keys: Iterable[str]) -> str:
+    """Shortens jsonargparse's report to the key that is wrong, and suggests the nearest one that exists."""
+    class_path = re.search(r"class_path '([^']+)'", message)
+    unknown = _UNKNOWN_KEY.search(message)
+    if unknown:
+        key = next(group for group in unknown.groups() if group).split("=")[0]
+        known = keys_of_class(class_path[1]) if class_path else list(known_keys)
+        where = f" for {class_path[1].rsplit('.', 1)[-1]}" if class_path else ""
+        return f"Unknown key {key!r}{where}.{did_you_mean(key, known) or _allowed(known)}"
+    lines = [line.strip(" -") for line in message.splitlines() if not line.strip().startswith(_NOISE)]
+    return " ".join(line for line in lines if line)
+
+
+def _allowed(known: list[str]) -> str:
+    return f" Known here: {', '.join(known)}." if 0 < len(known) <= 12 else " See the verb's --help for the known keys."
+
+
+def keys_of_class(class_path: str) -> list[str]:
+    """The keys that a class takes in a configuration, those of its dataclass arguments included, both ways written."""
+    module, _, name = class_path.rpartition(".")
+    try:
+        target = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        return []
+    return list(_keys(target))
+
+
+def _keys(target: Any) -> Iterable[str]:
+    hints = get_type_hints(target if is_dataclass(target) else target.__init__)
+    for key in inspect.signature(target).parameters:
+        yield key
+        for kind in (hints.get(key), *get_args(hints.get(key))):
+            if is_dataclass(kind):
+                for field in fields(kind):
+                    yield field.name
+                    yield f"{key}.{field.name}"

@@ -1,0 +1,167 @@
+"""One stage's folder on disk: what it was made from, and how it becomes `<out>/<stage>` in one step.
+
+A stage works in `<out>/.work-<stage>`, a sibling of the finished folder, so that relative links inside it stay true
+when it is renamed. `stage.json` says what the folder is made from; a folder without its `finished` was cut off.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tangodistill import __version__
+from tangodistill.user_error import UserError
+
+RECORD = "stage.json"
+
+
+@dataclass
+class StageRecord:
+    """What a stage's result depends on, and when and where it was made."""
+
+    stage: str
+    verb: str
+    settings: dict[str, Any]
+    """Semantic keys of the stage's configuration, dotted; no loggers, workers, progress bars, output paths."""
+    inputs: dict[str, str]
+    """Configuration key -> identity of what it names: an upstream stage's result, a dataset, a local file."""
+    seed: int | None = None
+    version: str = __version__
+    machine: dict[str, Any] = field(default_factory=dict)
+    started: str | None = None
+    finished: str | None = None
+    duration_s: float | None = None
+    """Seconds of the run that finished it, without earlier ones that were cut off."""
+
+    @property
+    def hash(self) -> str:
+        """sha256 over verb, settings and inputs: equal hashes mean equal results."""
+        return _digest([self.verb, self.settings, self.inputs])
+
+    @property
+    def identity(self) -> str:
+        """Names this very result, so that a stage made anew makes those that read it run again."""
+        return _digest([self.hash, self.finished])
+
+    def differences(self, other: "StageRecord") -> list[str]:
+        """Why `other` is another result than this one, one phrase per changed key or input."""
+        changes = [] if self.verb == other.verb else [f"verb {self.verb} -> {other.verb}"]
+        for key in sorted(self.settings.keys() | other.settings.keys()):
+            old, new = (record.settings.get(key, "unset") for record in (self, other))
+            if old != new:
+                changes.append(f"{key} {old} -> {new}")
+        for key in sorted(self.inputs.keys() | other.inputs.keys()):
+            if self.inputs.get(key) != other.inputs.get(key):
+                changes.append(f"new contents of {key}")
+        return changes
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def read_record(folder: Path) -> StageRecord | None:
+    """The record in a stage's folder, None where there is none (or a kill left half of one)."""
+    try:
+        fields = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        fields.pop("hash")
+        return StageRecord(**fields)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_record(folder: Path, record: StageRecord) -> None:
+    partial = folder / f"{RECORD}.partial"
+    partial.write_text(json.dumps({"hash": record.hash, **asdict(record)}, indent=2), encoding="utf-8")
+    os.replace(partial, folder / RECORD)
+
+
+class StageFolder:
+    """Where one stage works, and where its result ends up."""
+
+    def __init__(self, out: Path, name: str):
+        self.final = out / name
+        self.work = out / f".work-{name}"
+        self._replaced = out / f".replaced-{name}"
+        self._recover()
+
+    def _recover(self) -> None:
+        """Brings what a kill inside `finish` left behind to its end, or back to its beginning."""
+        record = read_record(self.work)
+        if record is not None and record.finished:
+            self._rename()
+        elif self._replaced.exists() and not self.final.exists():
+            self._replaced.rename(self.final)
+        shutil.rmtree(self._replaced, ignore_errors=True)
+
+    def begin(self, record: StageRecord) -> bool:
+        """Makes the work folder ready; True where it holds the same work, cut off, to be resumed."""
+        unfinished = read_record(self.work)
+        resumes = unfinished is not None and unfinished.hash == record.hash
+        if not resumes:
+            self.discard()
+            self.work.mkdir(parents=True)
+        record.started = _now()
+        write_record(self.work, record)
+        return resumes
+
+    def discard(self) -> None:
+        """Throws unfinished work away."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def finish(self, record: StageRecord) -> None:
+        """Turns the work folder into the finished one; a kill at any point in here loses neither."""
+        record.finished = _now()
+        elapsed = datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
+        record.duration_s = elapsed.total_seconds()
+        write_record(self.work, record)
+        self._rename()
+        shutil.rmtree(self._replaced, ignore_errors=True)
+
+    def _rename(self) -> None:
+        if self.final.exists():
+            shutil.rmtree(self._replaced, ignore_errors=True)
+            self.final.rename(self._replaced)
+        self.work.rename(self.final)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def describe_host() -> dict[str, Any]:
+    """The machine in a few words; the cascade stage's own files describe it in full."""
+    return {"platform": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
+
+
+def content_hash(path: Path) -> str:
+    """sha256 over a file, or over the names and contents of the files below a folder (hidden ones left out)."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    return _digest([[str(file.relative_to(path)), content_hash(file)] for file in files])
+
+
+@contextmanager
+def exclusive(out: Path) -> Iterator[None]:
+    """Holds an output folder for one process; the system lets go of it when the process dies, however it dies.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"Another run is at work in {out}. Wait for it, or choose another --out.") from None
+        yield
