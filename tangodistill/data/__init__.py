@@ -1,0 +1,1 @@
+"""From files and hub sets to texts, labels, roles and tensors."""

@@ -1,0 +1,65 @@
+"""Data sets on the Hugging Face hub."""
+
+from pathlib import Path
+
+from datasets import load_dataset
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import HfHubHTTPError
+
+from tangodistill.data.tables import Table, class_names_of
+from tangodistill.tasks import Task
+from tangodistill.user_error import UserError
+
+
+def read_hub(name: str, task: Task) -> dict[str, Table]:
+    """Fetch a data set's labelled splits: the task's configuration if it is the task's own set.
+
+    Raises:
+        UserError: the hub is unreachable, or has no such set.
+    """
+    configuration = _configuration(name, task)
+    try:
+        splits = load_dataset(name, configuration)
+    except (ConnectionError, OSError, ValueError) as error:
+        raise _unreachable(name, error) from None
+    tables = {}
+    for split in ("train", "validation", "test"):
+        if split not in splits:
+            continue
+        rows = splits[split]
+        # a hidden label is published as -1
+        if task.label_column in rows.column_names and set(rows[task.label_column][:]) == {-1}:
+            continue
+        origin = f"{name} ({configuration}), {split}" if configuration else f"{name}, {split}"
+        tables[split] = Table(
+            origin, tuple(rows.column_names), lambda column, rows=rows: rows[column][:], class_names_of(rows.features)
+        )
+    return tables
+
+
+def hub_revision(name: str) -> str:
+    """Commit of the data set: the hub's newest, or without a network the newest that was fetched.
+
+    Raises:
+        UserError: neither is known.
+    """
+    try:
+        return HfApi().dataset_info(name).sha
+    except (ConnectionError, OSError, HfHubHTTPError) as error:
+        fetched = Path(constants.HF_HUB_CACHE) / f"datasets--{name.replace('/', '--')}" / "refs" / "main"
+        if fetched.is_file():
+            return fetched.read_text().strip()
+        raise _unreachable(name, error) from None
+
+
+def _configuration(name: str, task: Task) -> str | None:
+    return task.hub[1] if task.hub and task.hub[0] == name else None
+
+
+def _unreachable(name: str, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(
+        f"'{name}' is neither a file or folder here nor could it be fetched from the Hugging Face hub ({reason}). "
+        "Without the hub, give dataset.source (--data) a local path: a GLUE folder, a CSV, TSV, JSONL or Parquet "
+        "file, or a folder of train, validation and test tables."
+    )

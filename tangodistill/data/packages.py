@@ -1,0 +1,6 @@
+"""stub"""
+from pathlib import Path
+
+
+def resolve(path: str) -> Path | str:
+    return path

@@ -1,0 +1,173 @@
+"""Where labelled data comes from: one configuration, one result, whatever the source."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from datasets import Dataset
+
+from tangodistill.data.examples import choose_text_columns, read_labels, to_dataset
+from tangodistill.data.glue_folder import glue_files, read_glue
+from tangodistill.data.hub import hub_revision, read_hub
+from tangodistill.data.labels import infer_label_names, label_ids
+from tangodistill.data.packages import resolve
+from tangodistill.data.tables import FORMATS, Table, read_table
+from tangodistill.tasks import Task, get_task
+from tangodistill.user_error import UserError
+
+SPLIT_FILES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+METRICS = ("accuracy", "f1", "mcc")
+
+
+@dataclass
+class DatasetConfig:
+    """The labelled data of a stage.
+
+    Args:
+        source: a GLUE folder as published; a CSV, TSV (never quoted), JSONL or Parquet file; a folder holding
+            train, validation and test tables of those kinds; a data set on the Hugging Face hub; or package:snippets.
+        task: sst2, cola, mrpc, qnli, or custom for data of your own.
+        text_columns: one column, or two for pairs of texts; by default the task's, for custom data text.
+        label_column: by default label.
+        label_names: the classes in the order of their ids; by default the task's, or those in the data, sorted.
+        metric: accuracy, f1 or mcc; by default the task's, for custom data accuracy.
+        max_length: tokens of a text, special tokens included; by default the task's.
+        validation: file or hub set to use as the validation split.
+        test: file or hub set to use as the labelled test split.
+        seed: of the slices cut from the training split.
+    """
+
+    source: str
+    task: str = "custom"
+    text_columns: list[str] | None = None
+    label_column: str | None = None
+    label_names: list[str] | None = None
+    metric: str | None = None
+    max_length: int | None = None
+    validation: str | None = None
+    test: str | None = None
+    seed: int = 0
+
+
+@dataclass
+class LabelledData:
+    """Labelled splits in one shape: columns example_id, text, (text_pair,) label."""
+
+    task: Task
+    splits: dict[str, Dataset]
+    files: dict[str, str]
+    """What each split was read from, in short."""
+    fingerprint: str
+
+
+def load_labelled(config: DatasetConfig) -> LabelledData:
+    """Read every labelled split of a source.
+
+    Raises:
+        UserError: anything that is wrong with the configuration or the data.
+    """
+    task = _task_of(config)
+    tables = _open(config, task)
+    labels = {split: read_labels(table, task) for split, table in tables.items()}
+    names = task.label_names or tables["train"].class_names.get(task.label_column)
+    if not names:
+        names = infer_label_names(labels["train"], tables["train"].origin)
+    columns = {split: choose_text_columns(table, task, config.text_columns) for split, table in tables.items()}
+    splits = {
+        split: to_dataset(split, table, columns[split], label_ids(labels[split], names, table.origin))
+        for split, table in tables.items()
+    }
+    if len(present := set(labels["train"])) == 1:
+        raise UserError(f"{tables['train'].origin}: every row has the label '{present.pop()}'; two classes are needed.")
+    task = replace(task, text_columns=columns["train"], label_names=tuple(names))
+    files = {split: table.short_origin for split, table in tables.items()}
+    return LabelledData(task, splits, files, dataset_fingerprint(config))
+
+
+def dataset_fingerprint(config: DatasetConfig) -> str:
+    """SHA-256 of the contents of the source's files (of a hub set: its name and commit), without parsing them.
+
+    Raises:
+        UserError: a file is missing, or the hub unreachable.
+    """
+    task = _task_of(config)
+    digest = hashlib.sha256()
+    sources = {"": config.source, "validation": config.validation, "test": config.test}
+    for split, source in sources.items():
+        if source is None:
+            continue
+        files = _local_files(source, task)
+        if files is None:
+            digest.update(f"{split} {source} {hub_revision(source)}\n".encode())
+        for name, path in (files or {}).items():
+            with path.open("rb") as file:
+                digest.update(f"{split or name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _task_of(config: DatasetConfig) -> Task:
+    """The task's record with what the configuration says otherwise."""
+    task = get_task(config.task)
+    if config.metric not in (None, *METRICS):
+        raise UserError(f"dataset.metric is '{config.metric}'; allowed: {', '.join(METRICS)}.")
+    if config.text_columns is not None and len(config.text_columns) not in (1, 2):
+        raise UserError(f"dataset.text_columns names {len(config.text_columns)} columns; give one, or two for pairs.")
+    if config.label_names is not None and len(set(config.label_names)) != len(config.label_names):
+        raise UserError("dataset.label_names names a class twice.")
+    return replace(
+        task,
+        label_column=config.label_column or task.label_column,
+        label_names=tuple(config.label_names or task.label_names),
+        metric=config.metric or task.metric,
+        max_length=config.max_length or task.max_length,
+    )
+
+
+def _local_files(source: str, task: Task) -> dict[str, Path] | None:
+    """Files of the splits of a source; None if it can only be a hub set."""
+    path = Path(resolve(source)).expanduser()
+    if path.is_dir():
+        return glue_files(path, task) if task.glue_folder else _table_files(path)
+    if path.is_file():
+        return {"train": path}
+    if path.suffix.lower() in FORMATS or len(path.parts) > 2 or source.startswith((".", "/", "~")):
+        raise UserError(f"{source}: no such file or folder.")
+    return None
+
+
+def _table_files(folder: Path) -> dict[str, Path]:
+    """The tables of a folder by the split that their names say."""
+    found = {}
+    for split, stems in SPLIT_FILES.items():
+        paths = [path for stem in stems for form in FORMATS if (path := folder / f"{stem}{form}").is_file()]
+        if len(paths) > 1:
+            raise UserError(f"{folder}: both {paths[0].name} and {paths[1].name} could be the {split} split; keep one.")
+        if paths:
+            found[split] = paths[0]
+    if "train" not in found:
+        raise UserError(f"{folder}: no training table here; expected train with one of {', '.join(FORMATS)}.")
+    return found
+
+
+def _open(config: DatasetConfig, task: Task) -> dict[str, Table]:
+    """Read the source, then what validation and test name in place of its splits."""
+    tables = _read(config.source, task)
+    if "train" not in tables:
+        raise UserError(f"{config.source}: this hub set has no labelled train split.")
+    for split, source in (("validation", config.validation), ("test", config.test)):
+        if source is None:
+            continue
+        found = _read(source, task)
+        if split not in found and len(found) > 1:
+            raise UserError(f"{source}: no labelled {split} split here.")
+        tables[split] = found.get(split) or next(iter(found.values()))
+    return tables
+
+
+def _read(source: str, task: Task) -> dict[str, Table]:
+    """The labelled splits of a folder or hub set; a single file is its own train split."""
+    files = _local_files(source, task)
+    if files is None:
+        return read_hub(source, task)
+    published = task.glue_folder and Path(source).expanduser().is_dir()
+    return {split: read_glue(path, task) if published else read_table(path) for split, path in files.items()}

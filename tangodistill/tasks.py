@@ -1,0 +1,103 @@
+"""One record per task: its columns, label names, metric and text length. Reads nothing."""
+
+import difflib
+from dataclasses import dataclass
+
+from tangodistill.user_error import UserError
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a data set asks for, whatever file or hub set it comes from."""
+
+    name: str
+    text_columns: tuple[str, ...]
+    """One column, or two for sentence pairs."""
+    label_column: str
+    label_names: tuple[str, ...]
+    """A label's id is its place here; empty: taken from the data, sorted."""
+    metric: str
+    """``accuracy``, ``f1`` or ``mcc``: what the task is judged by."""
+    max_length: int
+    """Tokens of a text, special tokens included; the rest is cut off."""
+    kind: str = "classification"
+    glue_folder: str | None = None
+    """The folder's name in the published GLUE archive."""
+    hub: tuple[str, str] | None = None
+    """Data set and configuration on the Hugging Face hub."""
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether an example is two texts."""
+        return len(self.text_columns) == 2
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            name="sst2",
+            text_columns=("sentence",),
+            label_column="label",
+            label_names=("negative", "positive"),
+            metric="accuracy",
+            max_length=64,
+            glue_folder="SST-2",
+            hub=("nyu-mll/glue", "sst2"),
+        ),
+        Task(
+            name="cola",
+            text_columns=("sentence",),
+            label_column="label",
+            label_names=("unacceptable", "acceptable"),
+            metric="mcc",
+            max_length=64,
+            glue_folder="CoLA",
+            hub=("nyu-mll/glue", "cola"),
+        ),
+        Task(
+            name="mrpc",
+            text_columns=("sentence1", "sentence2"),
+            label_column="label",
+            label_names=("not_equivalent", "equivalent"),
+            metric="f1",
+            max_length=128,
+            glue_folder="MRPC",
+            hub=("nyu-mll/glue", "mrpc"),
+        ),
+        Task(
+            name="qnli",
+            text_columns=("question", "sentence"),
+            label_column="label",
+            label_names=("entailment", "not_entailment"),
+            metric="accuracy",
+            max_length=128,
+            glue_folder="QNLI",
+            hub=("nyu-mll/glue", "qnli"),
+        ),
+        Task(
+            name="custom",
+            text_columns=("text",),
+            label_column="label",
+            label_names=(),
+            metric="accuracy",
+            max_length=128,
+        ),
+    )
+}
+
+
+def get_task(name: str) -> Task:
+    """Return the record of a task.
+
+    Raises:
+        UserError: no task has this name.
+
+    >>> get_task("sst2").label_names
+    ('negative', 'positive')
+    """
+    if name in TASKS:
+        return TASKS[name]
+    nearest = difflib.get_close_matches(str(name).lower(), TASKS, n=1)
+    hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
+    raise UserError(f"Unknown task '{name}'{hint} Known tasks: {', '.join(sorted(TASKS))}.")
