@@ -39,8 +39,8 @@ class Stage:
     file: str
     output: str
     """Key of the folder that the stage writes."""
-    inputs: dict[str, str] = field(default_factory=dict)
-    """Key -> name of the stage whose folder it reads; `.` is the run's folder, with every earlier stage in it."""
+    inputs: dict[str, str | list[str]] = field(default_factory=dict)
+    """Key -> the stage whose folder it reads, or a list of them; `.` is the run's folder, with every earlier stage."""
     dataset: str | None = None
     """Key of the mapping that describes the labelled data."""
     teacher: str | None = None
@@ -94,12 +94,13 @@ def read_recipe(recipe: str) -> Recipe:
         raise UserError(f"{folder / 'recipe.yaml'} lists no stages.")
     for position, stage in enumerate(stages):
         earlier = [other.name for other in stages[:position]]
-        for key, source in stage.inputs.items():
-            if source != "." and source not in earlier:
-                raise UserError(
-                    f"{folder / 'recipe.yaml'}: stage {stage.name} takes {key} from {source!r}, "
-                    f"which is no earlier stage ({', '.join(earlier) or 'there is none'})."
-                )
+        for key, sources in stage.inputs.items():
+            for source in _as_list(sources):
+                if source != "." and source not in earlier:
+                    raise UserError(
+                        f"{folder / 'recipe.yaml'}: stage {stage.name} takes {key} from {source!r}, "
+                        f"which is no earlier stage ({', '.join(earlier) or 'there is none'})."
+                    )
     return Recipe(folder.resolve().name, str(content.get("description", "")), stages)
 
 
@@ -223,8 +224,9 @@ class RecipeRun:
 
     def _wire(self, stage: Stage) -> None:
         """Points a stage's input and output keys, and its logger, into the run's folder."""
-        for key, source in stage.inputs.items():
-            set_key(stage.config, key, str(self.out if source == "." else self.out / source))
+        for key, sources in stage.inputs.items():
+            folders = [str(self.out / source) for source in _as_list(sources)]
+            set_key(stage.config, key, folders if isinstance(sources, list) else folders[0])
         set_key(stage.config, stage.output, str(self.out / stage.name))
         if get_key(stage.config, "trainer.logger.class_path"):
             set_key(stage.config, "trainer.logger.group", self.out.name)
@@ -248,7 +250,10 @@ class RecipeRun:
 
     def _record(self, stage: Stage) -> StageRecord:
         """What the stage's result would be made from, as things stand."""
-        inputs = {key: self._identity(stage, source) for key, source in stage.inputs.items()}
+        inputs = {
+            key: " ".join(self._identity(stage, source) for source in _as_list(sources))
+            for key, sources in stage.inputs.items()
+        }
         skipped = [*NOT_SEMANTIC, stage.output, *stage.inputs]
         if stage.dataset:
             inputs[stage.dataset] = _fingerprint(get_key(stage.config, stage.dataset))
@@ -305,6 +310,10 @@ class RecipeRun:
         if stage.verb == "fit" and checkpoint.exists():
             arguments += ["--ckpt_path", str(checkpoint)]
         return arguments
+
+
+def _as_list(sources: str | list[str]) -> list[str]:
+    return sources if isinstance(sources, list) else [sources]
 
 
 def _fingerprint(mapping: Any) -> str:
