@@ -1,0 +1,1 @@
+"""What a run shows: figures, one HTML file, and the tracker's log."""

@@ -1,0 +1,196 @@
+"""The paper's Figures 2, 3 and 4, drawn from the tables of a measured cascade."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from tangodistill.report.canvas import BLUE, GREEN, GREY, INK, MUTED, NORMAL, SMALL, VERMILLION, Labels, titled_axes
+
+METRIC_NAMES = {"accuracy": "Accuracy", "f1": "F1", "mcc": "MCC"}
+
+
+def tradeoff(points: pd.DataFrame, summary: Mapping) -> Figure:
+    """Metric against speedup at batch 1 (Mamou et al. 2022, Figure 2).
+
+    Args:
+        points: operating points with `kind` (`cascade`, `second_only`, `random`, `oracle`), `deferral_rate`,
+            `speedup` and a column per metric.
+        summary: the run's summary.json.
+    """
+    metric = summary["metric"]
+    figure, axes = titled_axes(f"{METRIC_NAMES[metric]} (×100) against speedup", _subtitle(summary, "batch 1"))
+    curves = {kind: rows.sort_values("speedup") for kind, rows in points.groupby("kind")}
+    styles = {"random": (GREY, (0, (4, 2)), 1.5), "oracle": (GREEN, (0, (1, 1.2)), 1.8), "cascade": (BLUE, "-", 2.0)}
+    drawn = {kind: style for kind, style in styles.items() if kind in curves}
+    for kind, (color, dashes, width) in drawn.items():
+        axes.plot(curves[kind]["speedup"], curves[kind][metric], color=color, linestyle=dashes, linewidth=width, gid=kind)
+    _scale_x(axes, points["speedup"], lambda value, _: f"{value:g}×")
+    axes.set_xlabel("Speedup over the second tier alone", fontsize=NORMAL)
+
+    labels = Labels(axes)
+    for kind in drawn:
+        labels.avoid_line(curves[kind]["speedup"], curves[kind][metric])
+    chosen = _row_at(curves["cascade"], summary["chosen"]["deferral_rate"])
+    first, second = _row_at(curves["cascade"], 0), curves["second_only"].iloc[0]
+    for row, color, marker in ((first, INK, "s"), (second, INK, "s"), (chosen, VERMILLION, "o")):
+        labels.mark(row["speedup"], row[metric], color, marker)
+    lines = _target_lines(axes, labels, second[metric])
+    note = f"chosen: {chosen['speedup']:.1f}×,\n{chosen['deferral_rate']:.1%} deferred"
+    labels.write(note, chosen["speedup"], chosen[metric], VERMILLION, fontweight="bold")
+    labels.write("second\ntier", second["speedup"], second[metric], INK)
+    labels.write(f"first tier\n{first['speedup']:.1f}×", first["speedup"], first[metric], INK)
+    _name_target_lines(axes, labels, lines)
+    for kind in reversed(drawn):
+        anchors = _spread(curves[kind]["speedup"], curves[kind][metric], axes)
+        labels.write(kind, *anchors, color=drawn[kind][0], fontweight="bold")
+    return figure
+
+
+def throughput(points: pd.DataFrame, summary: Mapping) -> Figure:
+    """Metric against throughput at batch 1 and at each tier's best batch (Mamou et al. 2022, Figure 3).
+
+    Args:
+        points: operating points of the kinds `cascade` and `second_only` (others are left out).
+        summary: the run's summary.json.
+    """
+    metric = summary["metric"]
+    figure, axes = titled_axes(f"{METRIC_NAMES[metric]} (×100) against throughput", _subtitle(summary))
+    cascade = points[points["kind"] == "cascade"].sort_values("deferral_rate")
+    second = points[points["kind"] == "second_only"].iloc[0]
+    columns = {"throughput_per_s": ("batch 1", GREY), "throughput_best_batch_per_s": ("best batch", BLUE)}
+    for column, (_, color) in columns.items():
+        axes.plot(cascade[column], cascade[metric], color=color, linewidth=2.0)
+    shown = pd.concat([cascade, second.to_frame().T])[list(columns)].astype(float)
+    _scale_x(axes, shown.stack(), lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
+    axes.set_xlabel("Throughput, examples per second", fontsize=NORMAL)
+
+    labels = Labels(axes)
+    chosen = _row_at(cascade, summary["chosen"]["deferral_rate"])
+    marks = [(row, column, style) for row, style in ((chosen, (VERMILLION, "o")), (second, (INK, "s"))) for column in columns]
+    for column in columns:
+        labels.avoid_line(cascade[column], cascade[metric])
+    for row, column, style in marks:
+        labels.mark(row[column], row[metric], *style)
+    lines = _target_lines(axes, labels, second[metric])
+    for row, column, (color, _) in marks:
+        labels.write(f"{row[column]:,.0f}/s", row[column], row[metric], color, fontweight="bold")
+    _name_target_lines(axes, labels, lines)
+    for column, (name, color) in columns.items():
+        labels.write(name, *_spread(cascade[column], cascade[metric], axes), color=color, fontweight="bold")
+    _key(axes, (("s", INK, "second tier alone"), ("o", VERMILLION, "chosen point")))
+    return figure
+
+
+def errors_by_confidence(table: pd.DataFrame, summary: Mapping) -> Figure:
+    """Where deferring mends and where it spoils, by confidence of the first tier (Mamou et al. 2022, Figure 4).
+
+    Args:
+        table: one row per confidence bin, least sure first: `threshold`, its upper edge, and the shares of all
+            examples `false_to_true` and `true_to_false`.
+        summary: the run's summary.json.
+    """
+    figure, axes = titled_axes("What the second tier would change", _subtitle(summary, "% of n"), height=3.3)
+    axes.set_position((0.02, 0.14, 0.96, 0.66))
+    axes.set_axis_off()
+    bins = len(table)
+    axes.set(xlim=(0, bins), ylim=(2.05, 0.0))
+    rows = {
+        "false_to_true": ("Mended: first tier wrong, second right (F→T)", BLUE),
+        "true_to_false": ("Spoilt: first tier right, second wrong (T→F)", VERMILLION),
+    }
+    strongest = max(table[list(rows)].to_numpy().max(), 1e-9)
+    for row, (column, (name, color)) in enumerate(rows.items()):
+        axes.text(0, row + 0.3, f"{name}  [{table[column].sum():.1%} in all]", fontsize=SMALL, color=INK, va="bottom")
+        for position, share in enumerate(table[column]):
+            cell = Rectangle((position + 0.03, row + 0.36), 0.94, 0.54, color=color, linewidth=0)
+            cell.set_alpha(0.06 + 0.54 * share / strongest)
+            axes.add_patch(cell)
+            axes.text(position + 0.5, row + 0.63, f"{100 * share:.1f}", fontsize=NORMAL, color=INK, ha="center", va="center")
+    for position, edge in enumerate(table["threshold"]):
+        text = f"{edge:.3f}".removeprefix("0")
+        axes.text(position + 0.97, 2.0, text, fontsize=7.5, color=MUTED, ha="right", va="top")
+    figure.text(0.02, 0.04, "← least sure", fontsize=SMALL, color=INK)
+    figure.text(0.5, 0.04, f"each 1/{bins} of the examples, by confidence up to …", fontsize=SMALL, color=MUTED, ha="center")
+    figure.text(0.98, 0.04, "surest →", fontsize=SMALL, color=INK, ha="right")
+    return figure
+
+
+def split_name(summary: Mapping) -> str:
+    """The evaluated data in words: role, file and number of examples."""
+    split = summary["split"]
+    where = f"{split['role']} role, {split['file']}" if isinstance(split, Mapping) else str(split)
+    return f"{where}, n = {summary['n']:,}"
+
+
+def _subtitle(summary: Mapping, *more: str) -> str:
+    data = f"{summary['task']} · {split_name(summary)}"
+    room = 72 - len(" · ".join(more))
+    return " · ".join([data if len(data) <= room else data[: room - 1] + "…", *more])
+
+
+def _row_at(curve: pd.DataFrame, deferral_rate: float) -> pd.Series:
+    return curve.iloc[int((curve["deferral_rate"] - deferral_rate).abs().argmin())]
+
+
+def _scale_x(axes: Axes, values: pd.Series, show) -> None:
+    """Log scale where the values span more than a factor of six; round ticks either way."""
+    low, high = float(values.min()), float(values.max())
+    if high > 6 * low:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.12, high * 1.12)
+        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        margin = 0.06 * (high - low) or 0.1
+        axes.set_xlim(low - margin, high + margin)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(show))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.dataLim.intervaly
+    height = high - low or 0.1
+    axes.set_ylim(low - 0.2 * height, high + 0.2 * height)  # room for labels
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+
+
+def _target_lines(axes: Axes, labels: Labels, reference: float) -> dict[float, float]:
+    """Draw lines at 99 % and 98 % of the second tier's metric, where the axes reach so far; their heights by share."""
+    low, high = axes.get_ylim()
+    heights = {share: share * reference for share in (0.99, 0.98) if low < share * reference < high and reference > 0}
+    for height in heights.values():
+        axes.axhline(height, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
+        labels.avoid_line(np.array(axes.get_xlim()), np.array([height, height]))
+    return heights
+
+
+def _name_target_lines(axes: Axes, labels: Labels, heights: dict[float, float]) -> None:
+    """Name each line close above or below it, as far to the right as is free."""
+    ends = pd.Series(axes.get_xlim())
+    anchors = _spread(ends, ends, axes)[0][::-1]
+    for share, height in heights.items():
+        level = np.full(len(anchors), height)
+        labels.write(f"{share:.0%} of tier 2", anchors, level, MUTED, sides=((0, 0.7), (0, -0.7)), distances=(1.0,))
+
+
+def _key(axes: Axes, entries: tuple) -> None:
+    """Name the markers above the axes, at its right."""
+    handles = [Line2D([], [], marker=marker, color=color, linestyle="", markersize=6, label=name) for marker, color, name in entries]
+    axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.01, 0.985), ncols=len(entries), frameon=False,
+                fontsize=SMALL, labelcolor=INK, handletextpad=0.1, columnspacing=1.2, borderaxespad=0)  # fmt: skip
+
+
+def _spread(x: pd.Series, y: pd.Series, axes: Axes, count: int = 24) -> tuple[np.ndarray, np.ndarray]:
+    """Up to ``count`` anchors along a curve, evenly spread over the width of the axes."""
+    order = np.argsort(x.to_numpy(float))
+    x, y = x.to_numpy(float)[order], y.to_numpy(float)[order]
+    scale = np.log if axes.get_xscale() == "log" else np.asarray
+    at = np.linspace(scale(x[0]), scale(x[-1]), count)
+    return np.interp(at, scale(x), x), np.interp(at, scale(x), y)

@@ -1,0 +1,160 @@
+"""One self-contained HTML file about a finished run, made from the files in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from tangodistill import __version__
+from tangodistill.report import tables
+from tangodistill.report.canvas import inline_svg, save
+from tangodistill.report.curves import draw_figures
+from tangodistill.report.figures import METRIC_NAMES
+from tangodistill.report.markup import details, paragraph, percent, section, times
+from tangodistill.report.run_files import Measured, read_json_files, read_measured
+
+CAPTIONS = {
+    "tradeoff": "Each point of the cascade’s line is one threshold, one example at a time. The oracle knows the labels; "
+    "random deferral sends each example to one tier or the other.",
+    "throughput": "The same thresholds by examples per second, one at a time and at each tier’s best batch size.",
+    "errors_by_confidence": "Where the two tiers disagree on what is right. A useful confidence gathers the first tier’s "
+    "mendable errors at the left, where examples are deferred.",
+}
+
+
+def write_report(run: Path, output: Path | None = None) -> Path:
+    """Write the report of the run in folder ``run``, with its figures as PNG and SVG beside it.
+
+    Args:
+        output: the HTML file; ``<run>/report/report.html`` where it is not given.
+
+    Raises:
+        UserError: the run has no measured cascade yet, or a broken file.
+    """
+    run = Path(run)
+    measured = read_measured(run / "cascade")
+    output = Path(output) if output else run / "report" / "report.html"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    drawn = draw_figures(measured)
+    for name, figure in drawn.items():
+        save(figure, output.parent / name)
+    figures = {name: inline_svg(figure, name, escape(_alternative(name, measured))) for name, figure in drawn.items()}
+    output.write_text(_page(run, measured, figures), encoding="utf-8")
+    return output
+
+
+def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
+    summary = measured.summary
+    style = files("tangodistill.report").joinpath("report.css").read_text(encoding="utf-8")
+    body = (
+        f'<header><p class="eyebrow">tangodistill · {escape(tables.data_name(measured))}</p>'
+        f"<h1>{escape(headline(measured))}</h1>{paragraph(_second_sentence(measured))}</header><main>",
+        section("At a glance", tables.main_table(measured), paragraph(_how_timed(summary), "note")),
+        section("How fast at 99 % and 98 % of the second tier", tables.speedup_table(measured)),
+        section("The operating point", tables.chosen_table(measured), tables.time_check(measured), tables.response_table(measured)),
+        section("Figures", _figure_grid(figures)),
+        section("The tiers", tables.tier_table(measured), tables.student_settings_table(measured)),
+        _paper_protocol(run),
+        section("The data", tables.data_table(measured), _transfer_set(run)),
+        section("How it was measured and made", _provenance(run, measured)),
+        f"</main><footer>Made by tangodistill {escape(__version__)} from the files in <code>{escape(run.name)}/cascade</code>; "
+        "no part of it is loaded from elsewhere.</footer>",
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(str(summary['task']))}: cascade report</title><style>{style}</style></head>"
+        f"<body>{''.join(body)}</body></html>\n"
+    )
+
+
+def headline(measured: Measured) -> str:
+    """The sentence a manager reads: what is gained, and what it costs."""
+    summary, second = measured.summary, measured.second_only
+    speed = second["time_best_batch_s"] / tables.best_batch_seconds(summary)
+    value, metric = summary["chosen"]["metric_value"], METRIC_NAMES[measured.metric]
+    name = metric if metric.isupper() else metric.lower()
+    kept = f"{percent(value / second[measured.metric])} of its {name}" if second[measured.metric] > 0 else f"an {name} of {100 * value:.1f}"
+    if speed < 1.05:
+        return f"The cascade is no faster than the teacher here ({times(speed)}), and keeps {kept}."
+    return f"The cascade answers {times(speed)} faster than the teacher and keeps {kept}."
+
+
+def _second_sentence(measured: Measured) -> str:
+    chosen = measured.summary["chosen"]
+    speedup = measured.point_at(chosen["deferral_rate"])["speedup"]
+    source = "measured" if chosen.get("measured_s") else "predicted"
+    return (
+        f"{percent(1 - chosen['deferral_rate'])} of the examples are answered by the first tier, the others by the teacher. "
+        f"The speed is {source} in batches, through the queue; one example at a time it is {times(speedup)}. "
+        f"The threshold was chosen on the {chosen['chosen_on']} data ({chosen['target']})."
+    )
+
+
+def _how_timed(summary: Mapping) -> str:
+    first, second = summary["tiers"][:2]
+    source = "is measured" if summary["chosen"].get("measured_s") else "is predicted"
+    padding = {"natural": "padded to the longest text of a batch", "paper": "padded to the task’s maximum length"}
+    return (
+        f"From raw text to label, tokenisation included; protocol {summary['protocol']}: "
+        f"{padding.get(summary['protocol'], 'see the settings')}. Best batches: {first['best_batch_size']} examples in the first "
+        f"tier, {second['best_batch_size']} in the second. The cascade’s best-batch time {source} through the queue."
+    )
+
+
+def _figure_grid(figures: Mapping[str, str]) -> str:
+    cells = (f"<figure>{svg}<figcaption>{escape(CAPTIONS[name])}</figcaption></figure>" for name, svg in figures.items())
+    return f'<div class="figures">{"".join(cells)}</div>'
+
+
+def _alternative(name: str, measured: Measured) -> str:
+    """A figure in words, for who cannot see it."""
+    chosen = measured.point_at(measured.summary["chosen"]["deferral_rate"])
+    metric, data = METRIC_NAMES[measured.metric], tables.data_name(measured)
+    value, first, second = (100 * point[measured.metric] for point in (chosen, measured.first_only, measured.second_only))
+    if name == "errors_by_confidence":
+        return f"Heat table of {data}: shares of examples that the second tier mends or spoils, by tenth of the first tier’s confidence."
+    if name == "tradeoff":
+        return (
+            f"Line chart of {metric} against speedup, {data}: from {second:.1f} for the second tier alone at 1× to {first:.1f} "
+            f"for the first tier alone at {times(measured.first_only['speedup'])}; chosen point {value:.1f} at {times(chosen['speedup'])}."
+        )
+    return (
+        f"Line chart of {metric} against examples per second, {data}: the chosen point keeps {value:.1f} at "
+        f"{chosen['throughput_per_s']:,.0f} per second one at a time, {chosen['throughput_best_batch_per_s']:,.0f} at best batch."
+    )
+
+
+def _paper_protocol(run: Path) -> str:
+    """The second set of measurements, where the paper's protocol was run too."""
+    folder = run / "cascade" / "paper"
+    if not (folder / "summary.json").is_file():
+        return ""
+    measured = read_measured(folder)
+    return section(
+        "By the paper’s protocol",
+        paragraph(_how_timed(measured.summary), "note"),
+        tables.main_table(measured),
+        tables.speedup_table(measured),
+    )
+
+
+def _transfer_set(run: Path) -> str:
+    manifests = read_json_files(run, "manifest.json")
+    return "".join(tables.mapping_table(f"Transfer set: manifest of stage {stage}", content) for stage, content in manifests.items())
+
+
+def _provenance(run: Path, measured: Measured) -> str:
+    summary = measured.summary
+    records = read_json_files(run, "stage.json")
+    stages = "".join(
+        details(f"Stage {stage}", tables.mapping_table(f"{stage}/stage.json", record)) for stage, record in records.items()
+    )
+    return (
+        tables.mapping_table("Machine", summary.get("machine") or {})
+        + tables.mapping_table("Versions and seed", {**(summary.get("versions") or {}), "seed": summary.get("seed")})
+        + details("Speed by batch size", tables.batch_table(measured))
+        + stages
+    )

@@ -1,0 +1,93 @@
+"""Reads a finished run from its folder, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tangodistill.user_error import UserError
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the cascade stage wrote into one folder."""
+
+    summary: dict
+    points: pd.DataFrame
+    """operating_points.parquet"""
+    predictions: pd.DataFrame
+    calibration: pd.DataFrame
+    batch_times: pd.DataFrame
+
+    @property
+    def metric(self) -> str:
+        return self.summary["metric"]
+
+    @property
+    def cascade(self) -> pd.DataFrame:
+        """The cascade's operating points, from no deferral to full."""
+        return self.points[self.points["kind"] == "cascade"].sort_values("deferral_rate")
+
+    @property
+    def second_only(self) -> pd.Series:
+        return self.points[self.points["kind"] == "second_only"].iloc[0]
+
+    @property
+    def first_only(self) -> pd.Series:
+        return self.cascade.iloc[0]
+
+    def point_at(self, deferral_rate: float) -> pd.Series:
+        """The operating point nearest to a deferral rate."""
+        return self.cascade.iloc[int((self.cascade["deferral_rate"] - deferral_rate).abs().argmin())]
+
+    def answers(self, tier: int) -> np.ndarray:
+        """Class ids (n,) that a tier gives on the report examples."""
+        return np.stack(self.predictions[f"tier{tier}_logits"].to_numpy()).argmax(axis=1)
+
+
+def read_measured(folder: Path) -> Measured:
+    """Read the cascade stage's files.
+
+    Raises:
+        UserError: a file is missing or broken; names the command that makes it.
+    """
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{folder / missing[0]} not found. The cascade stage writes it: "
+            f"`python -m tangodistill run RECIPE --out {folder.parent}`, or `validate --config` with its cascade.yaml."
+        )
+    try:
+        summary = json.loads((folder / _FILES[0]).read_text(encoding="utf-8"))
+        return Measured(summary, *(pd.read_parquet(folder / name) for name in _FILES[1:]))
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"{folder} holds a broken file ({error}). Write it anew: "
+            f"`python -m tangodistill run RECIPE --out {folder.parent} --force cascade`."
+        ) from error
+
+
+_FILES = (
+    "summary.json",
+    "operating_points.parquet",
+    "predictions.parquet",
+    "calibration_predictions.parquet",
+    "batch_times.parquet",
+)
+
+
+def read_json_files(run: Path, name: str) -> dict[str, dict]:
+    """Folder name -> contents of every ``<run>/<folder>/<name>`` that is a JSON object; the unreadable are left out."""
+    found = {}
+    for path in sorted(run.glob(f"[!.]*/{name}")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError):
+            continue
+        if isinstance(content, dict):
+            found[path.parent.name] = content
+    return found

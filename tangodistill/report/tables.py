@@ -1,0 +1,188 @@
+"""The report's tables: each turns what was measured into one piece of HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from tangodistill.report.figures import METRIC_NAMES
+from tangodistill.report.markup import NONE, flatten, hundredfold, paragraph, percent, plain, rate, seconds, table, times
+from tangodistill.report.run_files import Measured
+
+PREDICTION_TOLERANCE = 0.10
+
+
+def main_table(measured: Measured) -> str:
+    """The table a manager reads first: each tier alone, and the cascade at the chosen point."""
+    summary, n = measured.summary, measured.summary["n"]
+    first, second = measured.first_only, measured.second_only
+    chosen = measured.point_at(summary["chosen"]["deferral_rate"])
+    reference = second[measured.metric]
+    second_best_s = second["time_best_batch_s"]
+
+    def row(name: str, point: pd.Series, deferred: str, best_batch_s: float) -> list[str]:
+        value = point[measured.metric]
+        kept = value / reference if reference > 0 else None
+        return [
+            name, hundredfold(value), percent(kept), deferred, rate(point["throughput_per_s"]), times(point["speedup"]),
+            rate(n / best_batch_s), times(second_best_s / best_batch_s),
+        ]  # fmt: skip
+
+    names = [tier["name"] for tier in summary["tiers"]]
+    rows = [
+        row(f"Second tier alone ({names[1]})", second, NONE, second_best_s),
+        row(f"First tier alone ({names[0]})", first, "0.0 %", first["time_best_batch_s"]),
+        row("Cascade, chosen point", chosen, percent(chosen["deferral_rate"]), best_batch_seconds(summary)),
+    ]
+    metric = METRIC_NAMES[measured.metric]
+    header = ["", f"{metric} (×100)", "of tier 2", "deferred", "batch 1: examples/s", "speed", "best batch: examples/s", "speed"]
+    return table(f"{data_name(measured)}; speed is relative to the second tier alone", header, rows, strong=2)
+
+
+def best_batch_seconds(summary: Mapping) -> float:
+    """Seconds of the cascade over all report examples at best batch: measured, or predicted where it was not run."""
+    chosen = summary["chosen"]
+    return chosen.get("measured_s") or chosen["predicted_s"]
+
+
+def speedup_table(measured: Measured) -> str:
+    """speedup@99 and @98 of the cascade, random deferral and the oracle."""
+    summary = measured.summary
+    rows, reasons = [], []
+    for share in (99, 98):
+        for kind, source in (("Cascade", summary), ("Random", summary.get("random")), ("Oracle", summary.get("oracle"))):
+            if source is None:
+                continue
+            at = source[f"speedup_at_{share}"]
+            keys = ("batch1", "attained_batch1", "best_batch", "attained_best_batch")
+            rows.append([f"{share} % · {kind}", *(times(at[key]) for key in keys)])
+            if at.get("reason"):
+                reasons.append(f"{kind} at {share} %: {at['reason']}.")
+            elif kind == "Oracle" and source.get("exact") is False:
+                reasons.append(f"Oracle at {share} %: a lower bound, found greedily.")
+    header = ["Share of tier 2 kept", "batch 1", "attained", "best batch", "attained"]
+    areas = "; ".join(
+        f"{kind} {source['area']:.4f}"
+        for kind, source in (("cascade", summary), ("random", summary.get("random")), ("oracle", summary.get("oracle")))
+        if source is not None
+    )
+    return (
+        table(f"Speedup over the second tier alone; {data_name(measured)}", header, rows)
+        + "".join(paragraph(reason, "note") for reason in reasons)
+        + paragraph(
+            f"The first figure of each pair is interpolated between operating points, “attained” is the fastest real one. "
+            f"Area between {METRIC_NAMES[measured.metric]} over deferral rate and the straight line: {areas}.",
+            "note",
+        )
+    )
+
+
+def chosen_table(measured: Measured) -> str:
+    """The chosen operating point beside the best one on the report data itself (the paper's reading)."""
+    chosen, best = measured.summary["chosen"], measured.summary.get("best_on_report")
+    reference = measured.second_only[measured.metric]
+    rows = []
+    for name, point in ((f"Chosen on {chosen['chosen_on']}", chosen), ("Best on report (the paper's reading)", best)):
+        if point is None:
+            continue
+        here = measured.point_at(point["deferral_rate"])
+        value = point["metric_value"]
+        rows.append(
+            [name, f"{point['threshold']:.6g}", percent(point["deferral_rate"]), hundredfold(value),
+             percent(value / reference if reference > 0 else None), times(here["speedup"]), times(here["speedup_best_batch"])]
+        )  # fmt: skip
+    header = ["", "threshold", "deferred", f"{METRIC_NAMES[measured.metric]} (×100)", "of tier 2", "batch 1", "best batch"]
+    where = f"Target: {chosen['target']}; thresholds chosen on {chosen['chosen_on']} (n = {len(measured.calibration):,})"
+    return table(f"{where}; values on {data_name(measured)}", header, rows, strong=0)
+
+
+def time_check(measured: Measured) -> str:
+    """Predicted against measured time of the chosen point, flagged where they differ by more than a tenth."""
+    chosen = measured.summary["chosen"]
+    predicted, run = chosen["predicted_s"], chosen.get("measured_s")
+    if not run:
+        return paragraph("The chosen point was not run for real: its time is predicted.", "note")
+    off = run / predicted - 1
+    caption = f"All {measured.summary['n']:,} report examples through the cascade, queue included, best batch"
+    rows = [["Chosen point", seconds(predicted), seconds(run), f"{100 * off:+.1f} %"]]
+    warning = ""
+    if abs(off) > PREDICTION_TOLERANCE:
+        warning = paragraph(
+            f"Warning: the measured time differs from the predicted one by {100 * abs(off):.0f} %, more than 10 %. "
+            "Other work on this machine is the usual cause: measure again on an idle one before relying on the speedups.",
+            "warning",
+        )
+    return table(caption, ["", "predicted", "measured", "difference"], rows) + warning
+
+
+def response_table(measured: Measured) -> str:
+    """How long one request takes at batch 1."""
+    frame = measured.predictions
+    threshold = float(measured.summary["chosen"]["threshold"])
+    deferred = frame["confidence"].to_numpy() < threshold
+    cases = {
+        "Second tier alone": frame["tier2_time_s"],
+        "First tier alone": frame["tier1_time_s"],
+        "Cascade, chosen point": frame["tier1_time_s"] + frame["tier2_time_s"] * deferred,
+    }
+    rows = [[name, *(seconds(v) for v in (t.mean(), t.quantile(0.5), t.quantile(0.95)))] for name, t in cases.items()]
+    return table(f"One request at a time; {data_name(measured)}", ["", "mean", "median", "95th percentile"], rows, strong=2)
+
+
+def tier_table(measured: Measured) -> str:
+    """What each tier is, and its metrics."""
+    rows = [
+        [tier["name"], f"{tier['parameters']:,}", tier["engine"], tier["precision"],
+         *(hundredfold(tier["metrics"].get(name)) for name in METRIC_NAMES), plain(tier["best_batch_size"])]
+        for tier in measured.summary["tiers"]
+    ]  # fmt: skip
+    header = ["", "parameters", "engine", "precision", *(f"{name} (×100)" for name in METRIC_NAMES.values()), "best batch size"]
+    return table(f"The tiers; {data_name(measured)}", header, rows)
+
+
+def student_settings_table(measured: Measured) -> str:
+    """Other first tiers that were measured on the same data; empty where there are none."""
+    others = measured.summary.get("student_settings") or []
+    rows = [[other["name"], *(hundredfold(other["metrics"].get(name)) for name in METRIC_NAMES)] for other in others]
+    header = ["", *(f"{name} (×100)" for name in METRIC_NAMES.values())]
+    return table(f"Other first tiers measured; {data_name(measured)}", header, rows) if rows else ""
+
+
+def batch_table(measured: Measured) -> str:
+    """Examples per second of each tier by batch size."""
+    frame = measured.batch_times.assign(per_s=measured.batch_times["n"] / measured.batch_times["seconds"])
+    speeds = frame.groupby(["batch_size", "tier"])["per_s"].mean().unstack()
+    rows = [[f"{size}", *(rate(row.get(tier)) for tier in (1, 2))] for size, row in speeds.iterrows()]
+    repeats = measured.batch_times["repeat"].nunique()
+    caption = f"Examples per second by batch size, mean of {repeats} interleaved repeats"
+    return table(caption, ["batch size", "first tier", "second tier"], rows)
+
+
+def data_table(measured: Measured) -> str:
+    """Which data played which role."""
+    summary = measured.summary
+    roles = dict(summary.get("roles") or {})
+    split = summary["split"]
+    report_file = split["file"] if isinstance(split, Mapping) else str(split)
+    roles.setdefault("calibration", "threshold")
+    roles.setdefault("report", report_file)
+    rows = []
+    for role, description in roles.items():
+        text = ", ".join(f"{k} {v}" for k, v in flatten(description)) if isinstance(description, Mapping) else str(description)
+        count = {"calibration": len(measured.calibration), "report": summary["n"]}.get(role)
+        rows.append([role, text, NONE if count is None else f"n = {count:,}"])
+    return table("Every number of this report is of the report role unless it says otherwise", ["role", "data", "examples measured"], rows, words=True)
+
+
+def mapping_table(caption: str, mapping: Mapping) -> str:
+    """A nested mapping, one row per value; empty for an empty one."""
+    rows = flatten(mapping)
+    return table(caption, ["key", "value"], rows, words=True) if rows else ""
+
+
+def data_name(measured: Measured) -> str:
+    """The evaluated data in words, as it stands by every number."""
+    split = measured.summary["split"]
+    where = f"{split['role']} role ({split['file']})" if isinstance(split, Mapping) else str(split)
+    return f"{measured.summary['task']}, {where}, n = {measured.summary['n']:,}"
