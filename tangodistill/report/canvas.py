@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from html import escape
 from pathlib import Path
 
 import matplotlib
@@ -15,7 +16,7 @@ from matplotlib.transforms import Bbox
 
 # Okabe and Ito's colours (safe for colour-blind readers); each has a name in the report's style sheet.
 INK, MUTED, RULE = "#1f2430", "#5b6472", "#d5d9e0"
-BLUE, GREEN, VERMILLION, GREY, PAPER = "#0072b2", "#00795a", "#c94f00", "#767d88", "#ffffff"
+BLUE, GREEN, VERMILLION, GREY, PAPER = "#0072b2", "#00795a", "#c94f00", "#6b7280", "#ffffff"
 CSS_NAMES = {
     INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper",
     BLUE: "blue", GREEN: "green", VERMILLION: "vermillion", GREY: "grey",
@@ -34,7 +35,7 @@ def titled_axes(title: str, subtitle: str, height: float = 4.2) -> tuple[Figure,
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.1, 0.5 / height, 0.87, 1 - 1.2 / height))
     figure.text(0.02, 1 - 0.12 / height, title, fontsize=TITLE, fontweight="bold", color=INK, va="top")
-    figure.text(0.02, 1 - 0.37 / height, subtitle, fontsize=SMALL, color=MUTED, va="top")
+    figure.text(0.02, 1 - 0.37 / height, subtitle, fontsize=SMALL, color=MUTED, va="top", parse_math=False)
     axes.grid(True, color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -109,12 +110,12 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
     """The figure as an ``<svg>`` element for a page: ids of its own, colours by the page's style sheet."""
     svg = _svg_text(figure)
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     for color, css_name in CSS_NAMES.items():
         svg = svg.replace(color, f"var(--{css_name})")
-    opening = f'<svg role="img" aria-label="{description}" class="figure"'
-    return re.sub(r'<svg(?=\s)', opening, re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2), count=1)
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(description)}" class="figure"', 1)
 
 
 def save(figure: Figure, stem: Path) -> None:

@@ -1,25 +1,13 @@
-"""From a measured cascade to its figures: the baselines' curves, the table of changes, and the three drawings."""
+"""What the figures show beside the operating points: the baselines' curves, and where the tiers differ."""
 
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from tangodistill.cascade.baselines import oracle, random_baseline
-from tangodistill.cascade.errors import errors_by_confidence as count_errors
+from tangodistill.cascade.errors import errors_by_confidence
 from tangodistill.cascade.speedup import Timing
-from tangodistill.report import figures
 from tangodistill.report.run_files import Measured
-
-
-def draw_figures(measured: Measured) -> dict[str, Figure]:
-    """The figures `tradeoff`, `throughput` and `errors_by_confidence`."""
-    with_baselines = pd.concat([measured.points, baseline_points(measured)], ignore_index=True)
-    return {
-        "tradeoff": figures.tradeoff(with_baselines, measured.summary),
-        "throughput": figures.throughput(measured.points, measured.summary),
-        "errors_by_confidence": figures.errors_by_confidence(error_table(measured), measured.summary),
-    }
 
 
 def baseline_points(measured: Measured) -> pd.DataFrame:
@@ -46,7 +34,7 @@ def baseline_points(measured: Measured) -> pd.DataFrame:
 def error_table(measured: Measured) -> pd.DataFrame:
     """Changes from the first tier to the second by tenth of the confidence."""
     frame = measured.predictions
-    columns = count_errors(frame["label"].to_numpy(), measured.answers(1), measured.answers(2), frame["confidence"])
+    columns = errors_by_confidence(frame["label"].to_numpy(), measured.answers(1), measured.answers(2), frame["confidence"])
     return pd.DataFrame(columns)
 
 

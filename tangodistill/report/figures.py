@@ -13,8 +13,20 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from tangodistill.report.canvas import BLUE, GREEN, GREY, INK, MUTED, NORMAL, SMALL, VERMILLION, Labels, titled_axes
+from tangodistill.report.curves import baseline_points, error_table
+from tangodistill.report.run_files import Measured
 
 METRIC_NAMES = {"accuracy": "Accuracy", "f1": "F1", "mcc": "MCC"}
+
+
+def cascade_figures(measured: Measured) -> dict[str, Figure]:
+    """The figures `tradeoff`, `throughput` and `errors_by_confidence` of a measured cascade."""
+    points, summary = measured.points, measured.summary
+    return {
+        "tradeoff": tradeoff(pd.concat([points, baseline_points(measured)], ignore_index=True), summary),
+        "throughput": throughput(points, summary),
+        "errors_by_confidence": errors_by_confidence(error_table(measured), summary),
+    }
 
 
 def tradeoff(points: pd.DataFrame, summary: Mapping) -> Figure:

@@ -10,8 +10,7 @@ from pathlib import Path
 from tangodistill import __version__
 from tangodistill.report import tables
 from tangodistill.report.canvas import inline_svg, save
-from tangodistill.report.curves import draw_figures
-from tangodistill.report.figures import METRIC_NAMES
+from tangodistill.report.figures import METRIC_NAMES, cascade_figures
 from tangodistill.report.markup import details, paragraph, percent, section, times
 from tangodistill.report.run_files import Measured, read_json_files, read_measured
 
@@ -24,25 +23,27 @@ CAPTIONS = {
 }
 
 
-def write_report(run: Path, output: Path | None = None) -> Path:
-    """Write the report of the run in folder ``run``, with its figures as PNG and SVG beside it.
+def write_report(run_folder: Path, output: Path | None = None) -> Path:
+    """Write report.html about a finished run, with its figures as PNG and SVG beside it.
 
     Args:
-        output: the HTML file; ``<run>/report/report.html`` where it is not given.
+        run_folder: the run's folder, which holds `cascade/`.
+        output: folder to write into; `report/` in the run's folder where it is not given.
 
     Raises:
         UserError: the run has no measured cascade yet, or a broken file.
     """
-    run = Path(run)
+    run = Path(run_folder)
     measured = read_measured(run / "cascade")
-    output = Path(output) if output else run / "report" / "report.html"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    drawn = draw_figures(measured)
-    for name, figure in drawn.items():
-        save(figure, output.parent / name)
-    figures = {name: inline_svg(figure, name, escape(_alternative(name, measured))) for name, figure in drawn.items()}
-    output.write_text(_page(run, measured, figures), encoding="utf-8")
-    return output
+    folder = run / "report" if output is None else Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = cascade_figures(measured)
+    for name, figure in figures.items():
+        save(figure, folder / name)
+    inline = {name: inline_svg(figure, name, _alternative(name, measured)) for name, figure in figures.items()}
+    page = folder / "report.html"
+    page.write_text(_page(run, measured, inline), encoding="utf-8")
+    return page
 
 
 def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
@@ -76,7 +77,7 @@ def headline(measured: Measured) -> str:
     speed = second["time_best_batch_s"] / tables.best_batch_seconds(summary)
     value, metric = summary["chosen"]["metric_value"], METRIC_NAMES[measured.metric]
     name = metric if metric.isupper() else metric.lower()
-    kept = f"{percent(value / second[measured.metric])} of its {name}" if second[measured.metric] > 0 else f"an {name} of {100 * value:.1f}"
+    kept = f"{percent(value / second[measured.metric])} of its {name}" if second[measured.metric] > 0 else f"{name} at {100 * value:.1f}"
     if speed < 1.05:
         return f"The cascade is no faster than the teacher here ({times(speed)}), and keeps {kept}."
     return f"The cascade answers {times(speed)} faster than the teacher and keeps {kept}."

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
 NONE = "–"
 
 
-def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, strong: int | None = None, words: bool = False) -> str:
+def table(
+    caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "numbers", strong: Collection[int] = ()
+) -> str:
     """A table that scrolls inside its box. The first cell of a row is its heading.
 
     Args:
-        strong: index of the row to stand out.
-        words: the cells are text, which may wrap, rather than numbers.
+        kind: "numbers"; "words", whose cells wrap; "contest", whose last column stands out.
+        strong: indices of the rows that stand out.
 
     >>> "&lt;b&gt;" in table("sizes", ["name", "n"], [["<b>", "3"]])
     True
     """
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     body = "".join(
-        f'<tr{" class=strong" if index == strong else ""}><th scope="row">{escape(str(row[0]))}</th>'
-        + "".join(f"<td>{escape(str(cell))}</td>" for cell in row[1:])
+        f'<tr{" class=strong" if index in strong else ""}><th scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for index, row in enumerate(rows)
     )
-    kind = ' class="words"' if words else ""
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table{kind}>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<p class="caption" aria-hidden="true">{escape(caption)}</p>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -46,16 +48,16 @@ def details(title: str, *parts: str) -> str:
 
 
 def flatten(mapping: Mapping, prefix: str = "") -> list[tuple[str, str]]:
-    """A nested mapping as rows of a dotted key and a value.
+    """A nested mapping as rows of a key path and a value.
 
     >>> flatten({"rules": {"kept": 20000, "p": 0.1}, "files": ["a", "b"]})
-    [('rules.kept', '20,000'), ('rules.p', '0.1'), ('files', 'a, b')]
+    [('rules › kept', '20,000'), ('rules › p', '0.1'), ('files', 'a, b')]
     """
     rows = []
     for key, value in mapping.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            rows += flatten(value, f"{name}.")
+            rows += flatten(value, f"{name} › ")
         elif isinstance(value, (list, tuple)):
             rows.append((name, ", ".join(plain(item) for item in value) or NONE))
         else:

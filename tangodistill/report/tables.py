@@ -15,29 +15,21 @@ PREDICTION_TOLERANCE = 0.10
 
 def main_table(measured: Measured) -> str:
     """The table a manager reads first: each tier alone, and the cascade at the chosen point."""
-    summary, n = measured.summary, measured.summary["n"]
-    first, second = measured.first_only, measured.second_only
-    chosen = measured.point_at(summary["chosen"]["deferral_rate"])
-    reference = second[measured.metric]
-    second_best_s = second["time_best_batch_s"]
-
-    def row(name: str, point: pd.Series, deferred: str, best_batch_s: float) -> list[str]:
-        value = point[measured.metric]
-        kept = value / reference if reference > 0 else None
-        return [
-            name, hundredfold(value), percent(kept), deferred, rate(point["throughput_per_s"]), times(point["speedup"]),
-            rate(n / best_batch_s), times(second_best_s / best_batch_s),
-        ]  # fmt: skip
-
-    names = [tier["name"] for tier in summary["tiers"]]
+    summary, metric = measured.summary, measured.metric
+    chosen, second = measured.point_at(summary["chosen"]["deferral_rate"]), measured.second_only
+    points = (second, measured.first_only, chosen)
+    best_s = (second["time_best_batch_s"], measured.first_only["time_best_batch_s"], best_batch_seconds(summary))
+    reference = second[metric]
     rows = [
-        row(f"Second tier alone ({names[1]})", second, NONE, second_best_s),
-        row(f"First tier alone ({names[0]})", first, "0.0 %", first["time_best_batch_s"]),
-        row("Cascade, chosen point", chosen, percent(chosen["deferral_rate"]), best_batch_seconds(summary)),
+        [f"{METRIC_NAMES[metric]} (×100)", *(hundredfold(point[metric]) for point in points)],
+        ["of the teacher’s", *(percent(point[metric] / reference if reference > 0 else None) for point in points)],
+        ["Deferred to the teacher", NONE, percent(0.0), percent(chosen["deferral_rate"])],
+        ["Examples/s, best batch", *(rate(summary["n"] / s) for s in best_s)],
+        ["Speed, best batch", *(times(best_s[0] / s) for s in best_s)],
+        ["Examples/s, one at a time", *(rate(point["throughput_per_s"]) for point in points)],
+        ["Speed, one at a time", *(times(point["speedup"]) for point in points)],
     ]
-    metric = METRIC_NAMES[measured.metric]
-    header = ["", f"{metric} (×100)", "of tier 2", "deferred", "batch 1: examples/s", "speed", "best batch: examples/s", "speed"]
-    return table(f"{data_name(measured)}; speed is relative to the second tier alone", header, rows, strong=2)
+    return table(data_name(measured), ["", "Teacher (tier 2)", "Student (tier 1)", "Cascade (chosen)"], rows, "contest")
 
 
 def best_batch_seconds(summary: Mapping) -> float:
@@ -61,6 +53,7 @@ def speedup_table(measured: Measured) -> str:
                 reasons.append(f"{kind} at {share} %: {at['reason']}.")
             elif kind == "Oracle" and source.get("exact") is False:
                 reasons.append(f"Oracle at {share} %: a lower bound, found greedily.")
+    cascade_rows = [index for index, row in enumerate(rows) if row[0].endswith("Cascade")]
     header = ["Share of tier 2 kept", "batch 1", "attained", "best batch", "attained"]
     areas = "; ".join(
         f"{kind} {source['area']:.4f}"
@@ -68,7 +61,7 @@ def speedup_table(measured: Measured) -> str:
         if source is not None
     )
     return (
-        table(f"Speedup over the second tier alone; {data_name(measured)}", header, rows)
+        table(f"Speedup over the second tier alone; {data_name(measured)}", header, rows, strong=cascade_rows)
         + "".join(paragraph(reason, "note") for reason in reasons)
         + paragraph(
             f"The first figure of each pair is interpolated between operating points, “attained” is the fastest real one. "
@@ -94,7 +87,7 @@ def chosen_table(measured: Measured) -> str:
         )  # fmt: skip
     header = ["", "threshold", "deferred", f"{METRIC_NAMES[measured.metric]} (×100)", "of tier 2", "batch 1", "best batch"]
     where = f"Target: {chosen['target']}; thresholds chosen on {chosen['chosen_on']} (n = {len(measured.calibration):,})"
-    return table(f"{where}; values on {data_name(measured)}", header, rows, strong=0)
+    return table(f"{where}; values on {data_name(measured)}", header, rows, strong=[0])
 
 
 def time_check(measured: Measured) -> str:
@@ -127,7 +120,7 @@ def response_table(measured: Measured) -> str:
         "Cascade, chosen point": frame["tier1_time_s"] + frame["tier2_time_s"] * deferred,
     }
     rows = [[name, *(seconds(v) for v in (t.mean(), t.quantile(0.5), t.quantile(0.95)))] for name, t in cases.items()]
-    return table(f"One request at a time; {data_name(measured)}", ["", "mean", "median", "95th percentile"], rows, strong=2)
+    return table(f"One request at a time; {data_name(measured)}", ["", "mean", "median", "95th percentile"], rows, strong=[2])
 
 
 def tier_table(measured: Measured) -> str:
@@ -172,13 +165,13 @@ def data_table(measured: Measured) -> str:
         text = ", ".join(f"{k} {v}" for k, v in flatten(description)) if isinstance(description, Mapping) else str(description)
         count = {"calibration": len(measured.calibration), "report": summary["n"]}.get(role)
         rows.append([role, text, NONE if count is None else f"n = {count:,}"])
-    return table("Every number of this report is of the report role unless it says otherwise", ["role", "data", "examples measured"], rows, words=True)
+    return table("Every number of this report is of the report role unless it says otherwise", ["role", "data", "examples measured"], rows, "words")
 
 
 def mapping_table(caption: str, mapping: Mapping) -> str:
     """A nested mapping, one row per value; empty for an empty one."""
     rows = flatten(mapping)
-    return table(caption, ["key", "value"], rows, words=True) if rows else ""
+    return table(caption, ["key", "value"], rows, "words") if rows else ""
 
 
 def data_name(measured: Measured) -> str:

@@ -1,0 +1,146 @@
+"""Runs in Weights & Biases: online with an API key, else offline by itself, and what a cascade logs there."""
+
+from __future__ import annotations
+
+import math
+import netrc
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+import wandb
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+from matplotlib.figure import Figure
+
+CURVE_ROWS = 100
+METRICS = ("accuracy", "f1", "mcc")
+
+
+class RunLogger(WandbLogger):
+    """Lightning's WandbLogger that never asks: with no API key it writes offline and says how to send that later.
+
+    ``WANDB_MODE`` and ``wandb offline`` keep their meaning.
+
+    Args:
+        project: W&B project; ``WANDB_PROJECT`` where it is not given, else ``tangodistill``.
+        name: what the run is called.
+        group: groups the stages of one run of a recipe.
+        job_type: the stage, for instance ``student``.
+        save_dir: folder under which ``wandb/`` lies.
+    """
+
+    def __init__(
+        self,
+        project: str | None = None,
+        name: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
+        save_dir: str = ".",
+    ):
+        project = project or os.environ.get("WANDB_PROJECT", "tangodistill")
+        super().__init__(project=project, name=name, group=group, job_type=job_type, save_dir=save_dir)
+        self._wandb_init.pop("anonymous")  # of no effect any more, and warned about
+        self._told = False
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The W&B run, started at first use."""
+        if self._experiment is None:
+            if wandb.run is not None and getattr(self, "_attach_id", None) is None:
+                wandb.finish()  # of another stage in this process: a logger is a run of its own
+            Path(self.save_dir).mkdir(parents=True, exist_ok=True)  # else wandb writes to a temporary folder
+            settings = wandb.setup().settings
+            if settings.mode == "online" and not has_credentials(settings):
+                self._wandb_init |= {"mode": "offline", "resume": None}
+            run = super().experiment
+            run.define_metric("epoch", hidden=True)
+            run.define_metric("operating/deferral_rate", hidden=True)
+            run.define_metric("operating/*", step_metric="operating/deferral_rate", summary="none")
+        return self._experiment
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Lightning's own closing, and once the line that sends an offline run."""
+        super().finalize(status)
+        run = self._experiment
+        if run is not None and not self._told and getattr(run, "offline", False):
+            self._told = True
+            print(f"W&B run kept on this disk. To send it: wandb sync {Path(run.dir).parent}")
+
+
+def has_credentials(settings: wandb.Settings) -> bool:
+    """Whether W&B can log in without asking: by a key or token of the settings, or by the netrc file."""
+    if settings.api_key or settings.identity_token_file:
+        return True
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    try:
+        known = netrc.netrc(path).hosts
+    except (OSError, netrc.NetrcParseError):
+        return False
+    return urlsplit(settings.base_url).hostname in known or "api.wandb.ai" in known
+
+
+def log_cascade(
+    logger: Logger | None, summary: Mapping[str, Any], operating_points: pd.DataFrame, figures: Mapping[str, Figure]
+) -> None:
+    """Log a measured cascade: scalars to any Lightning logger; the table and the figures to W&B as well.
+
+    Keys: `tier{1,2}/{accuracy,f1,mcc}`, `speedup_at_99`, `speedup_at_98` (batch 1, interpolated; with `_best_batch` at
+    best batch), `area`, `chosen/*`; table `operating_points`; one image per figure; `operating/*`, evenly spread
+    operating points as curves over the deferral rate. Numbers that do not exist are left out.
+    """
+    if logger is None:
+        return
+    logger.log_hyperparams(_about(summary))
+    logger.log_metrics(cascade_scalars(summary))
+    if isinstance(logger, WandbLogger):
+        _log_curves(logger, operating_points)
+        logger.log_table("operating_points", dataframe=operating_points)
+        for name, figure in figures.items():
+            logger.log_image(name, [_pixels(figure)])
+
+
+def cascade_scalars(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The summary's numbers under their tracking keys; None and NaN are left out."""
+    found = {
+        f"tier{number}/{metric}": tier["metrics"].get(metric)
+        for number, tier in enumerate(summary["tiers"], start=1)
+        for metric in METRICS
+    }
+    for key in ("speedup_at_99", "speedup_at_98"):
+        found[key] = summary[key]["batch1"]
+        found[f"{key}_best_batch"] = summary[key]["best_batch"]
+    found["area"] = summary["area"]
+    found |= {f"chosen/{key}": value for key, value in summary["chosen"].items()}
+    return {key: float(value) for key, value in found.items() if _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _about(summary: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("task", "split", "n", "metric", "label_names", "protocol", "machine", "versions", "seed")
+    return {"cascade": {key: summary[key] for key in keys if key in summary}}
+
+
+def _log_curves(logger: WandbLogger, operating_points: pd.DataFrame) -> None:
+    cascade = operating_points[operating_points["kind"] == "cascade"].sort_values("deferral_rate")
+    rows = np.unique(np.linspace(0, len(cascade) - 1, CURVE_ROWS).round().astype(int))
+    columns = ("deferral_rate", *METRICS, "speedup", "speedup_best_batch", "throughput_per_s", "throughput_best_batch_per_s")
+    for record in cascade.iloc[rows][list(columns)].to_dict("records"):
+        logger.log_metrics({f"operating/{key}": value for key, value in record.items() if _is_number(value)})
+
+
+def _pixels(figure: Figure) -> np.ndarray:
+    """The figure as (height, width, 3) uint8."""
+    figure.set_dpi(150)
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
