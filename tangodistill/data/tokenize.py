@@ -46,9 +46,9 @@ class TextEncoder:
         self.pad_id: int = tokenizer.pad_token_id
         self.with_type_ids: bool = "token_type_ids" in tokenizer.model_input_names
         self._backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        least = self._backend.num_special_tokens_to_add(True) + 2
+        least = self._backend.num_special_tokens_to_add(is_pair=True) + 2  # a token of either text
         if max_length < least:
-            raise UserError(f"max_length is {max_length}: this tokenizer needs at least {least}; raise max_length")
+            raise UserError(f"max_length is {max_length}, but this tokenizer needs {least} at least; raise max_length")
         self._backend.no_padding()
         self._backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
 
@@ -69,8 +69,11 @@ class TextEncoder:
         )
 
     def encode_one(self, text: str, pair: str | None = None) -> dict[str, torch.Tensor]:
-        """One text as model inputs of shape (1, length): the quick way at batch 1, some ten times quicker than
-        calling the Hugging Face tokenizer."""
+        """One text as model inputs of shape (1, length): the quick way at batch 1.
+
+        Raises:
+            UserError: the text is no string.
+        """
         try:
             encoding = self._backend.encode(text, pair)
         except TypeError:
