@@ -27,17 +27,15 @@ class NlpaugConfig:
     draws_per_text: int | None = None
     """Variants made per source row; 20 for single texts and 10 for pairs if not given."""
 
-    def __post_init__(self) -> None:
-        if self.draws_per_text is not None and self.draws_per_text < 1:
-            raise UserError(f"nlpaug.draws_per_text is {self.draws_per_text}: it must be at least 1.")
-
 
 def check_augmenter(config: NlpaugConfig) -> type:
     """The class that the config names.
 
     Raises:
-        UserError: for an unknown class, an unknown argument, or a missing one.
+        UserError: for an unknown class, an unknown argument, a missing one, or less than one draw.
     """
+    if config.draws_per_text is not None and config.draws_per_text < 1:
+        raise UserError(f"nlpaug.draws_per_text is {config.draws_per_text}: it must be at least 1.")
     augmenters = _augmenters()
     if config.augmenter not in augmenters:
         near = difflib.get_close_matches(config.augmenter, augmenters, n=1, cutoff=0.5)

@@ -17,7 +17,7 @@ from rich.progress import track
 from tangodistill import __version__
 from tangodistill.augment.nlpaug_bridge import NlpaugConfig, check_augmenter
 from tangodistill.augment.plan import plan_shards, prepare
-from tangodistill.augment.rules import RulesConfig
+from tangodistill.augment.rules import RulesConfig, check_rules
 from tangodistill.augment.selection import kept_tables, select
 from tangodistill.augment.shards import generator_name, text_hashes, write_shard
 from tangodistill.augment.tagger import tagger_name
@@ -109,8 +109,7 @@ def _check(generators: list, max_texts: int | None, seed: int, workers: int | No
         if value is not None and value < least:
             raise UserError(f"{name} is {value}: it must be at least {least}.")
     for generator in generators:
-        if isinstance(generator, NlpaugConfig):
-            check_augmenter(generator)
+        check_rules(generator) if isinstance(generator, RulesConfig) else check_augmenter(generator)
 
 
 def _draws(generator: RulesConfig | NlpaugConfig, roles: Roles) -> int:

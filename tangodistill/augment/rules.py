@@ -29,17 +29,19 @@ class RulesConfig:
     draws_per_text: int | None = None
     """Variants tried per source row; 20 for single texts and 10 for pairs if not given."""
 
-    def __post_init__(self) -> None:
-        for name in ("p_mask", "p_pos", "p_ngram"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"rules.{name} is {getattr(self, name)}: a probability lies between 0 and 1.")
-        if self.p_mask + self.p_pos > 1:
-            raise UserError(
-                f"rules.p_mask {self.p_mask} and rules.p_pos {self.p_pos} add up to more than 1: "
-                "a word is either masked, or replaced, or kept."
-            )
-        if self.draws_per_text is not None and self.draws_per_text < 1:
-            raise UserError(f"rules.draws_per_text is {self.draws_per_text}: it must be at least 1.")
+
+def check_rules(config: RulesConfig) -> None:
+    """Raises UserError for probabilities that are none, or that exclude each other, and for less than one draw."""
+    for name in ("p_mask", "p_pos", "p_ngram"):
+        if not 0 <= getattr(config, name) <= 1:
+            raise UserError(f"rules.{name} is {getattr(config, name)}: a probability lies between 0 and 1.")
+    if config.p_mask + config.p_pos > 1:
+        raise UserError(
+            f"rules.p_mask {config.p_mask} and rules.p_pos {config.p_pos} add up to more than 1: "
+            "a word is either masked, or replaced, or kept."
+        )
+    if config.draws_per_text is not None and config.draws_per_text < 1:
+        raise UserError(f"rules.draws_per_text is {config.draws_per_text}: it must be at least 1.")
 
 
 def vary(
