@@ -67,7 +67,7 @@ def pair_groups(texts: Sequence[str], pairs: Sequence[str]) -> np.ndarray:
 
 
 def _contained(texts: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
-    """All (inner, outer) with the words of inner in a row inside outer; texts are distinct and long enough.
+    """All pairs (inner, outer) with the words of inner in a row inside outer; texts are distinct and long enough.
 
     An inverted index of four-word windows proposes, for each text, the places of its rarest window; a polynomial
     hash of 64 bits over the text's whole length decides (windows of any length in constant time, from prefix sums).
@@ -96,7 +96,7 @@ def _contained(texts: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
     candidates = counts[window[rarest]]
     whole = hashes(starts, ends)
     blocks = np.searchsorted(np.cumsum(candidates), np.arange(_BLOCK, candidates.sum(), _BLOCK))
-    inner, outer = [], []
+    found = []
     for block in np.split(np.arange(len(texts)), np.unique(blocks)):
         inside = np.repeat(block, candidates[block])
         nth = np.arange(len(inside)) - np.repeat(np.cumsum(candidates[block]) - candidates[block], candidates[block])
@@ -106,9 +106,8 @@ def _contained(texts: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
         fits = (outside != inside) & (begin >= starts[outside]) & (begin + lengths[inside] <= ends[outside])
         inside, outside, begin = inside[fits], outside[fits], begin[fits]
         equal = hashes(begin, begin + lengths[inside]) == whole[inside]
-        inner.append(inside[equal])
-        outer.append(outside[equal])
-    return np.concatenate(inner), np.concatenate(outer)
+        found.append(np.unique(inside[equal] * len(texts) + outside[equal]))
+    return np.divmod(np.concatenate(found), len(texts))
 
 
 def _prefix_hashes(words: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import datasets
 from datasets import load_dataset
-from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import HfHubHTTPError
+from datasets.naming import camelcase_to_snakecase
+from huggingface_hub import HfApi
 
 from tangodistill.data.tables import Table, class_names_of
 from tangodistill.tasks import Task
@@ -45,11 +46,14 @@ def hub_revision(name: str) -> str:
     """
     try:
         return HfApi().dataset_info(name).sha
-    except (ConnectionError, OSError, HfHubHTTPError) as error:
-        fetched = Path(constants.HF_HUB_CACHE) / f"datasets--{name.replace('/', '--')}" / "refs" / "main"
-        if fetched.is_file():
-            return fetched.read_text().strip()
-        raise _unreachable(name, error) from None
+    except Exception as error:  # the errors of the HTTP client below the hub library: it has changed clients before
+        *namespace, base = name.split("/")
+        folder = Path(datasets.config.HF_DATASETS_CACHE, "___".join([*namespace, camelcase_to_snakecase(base)]))
+        # configuration, version, commit: the layout that load_dataset itself falls back to
+        fetched = sorted(folder.glob("*/*/*/dataset_info.json"), key=lambda path: path.stat().st_mtime)
+        if not fetched:
+            raise _unreachable(name, error) from None
+        return fetched[-1].parent.name
 
 
 def _configuration(name: str, task: Task) -> str | None:

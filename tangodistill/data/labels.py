@@ -54,13 +54,13 @@ def infer_label_names(texts: Sequence[str], origin: str) -> tuple[str, ...]:
             found = f"such as {fraction}" if fraction is not None else f"{len(distinct):,} different ones"
             raise UserError(
                 f"{origin}: the labels are numbers ({found}), which looks like regression; only classification is "
-                "supported. If they do name classes, list them in label_names."
+                "supported. If they do name classes, list them in dataset.label_names."
             )
     return tuple(distinct)
 
 
-def label_ids(texts: Sequence[str], names: Sequence[str], origin: str) -> list[int]:
-    """Ids by name; labels that are all whole numbers, none of them a name, are taken as ids themselves.
+def label_ids(texts: Sequence[str], names: Sequence[str], origin: str, by_id: bool = True) -> list[int]:
+    """Ids by name; labels of which none is a name are taken as ids themselves, where that is allowed.
 
     Raises:
         UserError: a label is not in the label set.
@@ -68,10 +68,13 @@ def label_ids(texts: Sequence[str], names: Sequence[str], origin: str) -> list[i
     >>> label_ids(["1", "0"], ("negative", "positive"), "a.csv")
     [1, 0]
     """
-    by_name = {name: i for i, name in enumerate(names)}
-    if not by_name.keys() & set(texts):
-        by_name = {str(i): i for i in range(len(names))}
+    ids = {name: i for i, name in enumerate(names)}
+    if by_id and not ids.keys() & set(texts):
+        ids = {str(i): i for i in range(len(names))}
     for row, text in enumerate(texts, start=1):
-        if text not in by_name:
-            raise UserError(f"{origin}, row {row}: label '{text}' is not in the label set ({', '.join(names)}).")
-    return [by_name[text] for text in texts]
+        if text not in ids:
+            raise UserError(
+                f"{origin}, row {row}: label '{text}' is not in the label set ({', '.join(names)}); "
+                "correct it, or list all classes in dataset.label_names."
+            )
+    return [ids[text] for text in texts]

@@ -34,9 +34,7 @@ class LeakGuard:
         """Args: texts, and for pairs the second text of each, that nothing may be trained on."""
         self._known = set(_keys(texts, pairs))
 
-    def leaks(
-        self, text: str | Sequence[str], text_pair: str | Sequence[str] | None = None
-    ) -> bool | np.ndarray:
+    def leaks(self, text: str | Sequence[str], text_pair: str | Sequence[str] | None = None) -> bool | np.ndarray:
         """Whether a text, or pair, equals a guarded one after normalising.
 
         Args:

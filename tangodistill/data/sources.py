@@ -69,12 +69,13 @@ def load_labelled(config: DatasetConfig) -> LabelledData:
     task = _task_of(config)
     tables = _open(config, task)
     labels = {split: read_labels(table, task) for split, table in tables.items()}
-    names = task.label_names or tables["train"].class_names.get(task.label_column)
-    if not names:
-        names = infer_label_names(labels["train"], tables["train"].origin)
+    given_names = task.label_names or tables["train"].class_names.get(task.label_column, ())
+    names = given_names or infer_label_names(labels["train"], tables["train"].origin)
     columns = {split: choose_text_columns(table, task, config.text_columns) for split, table in tables.items()}
     splits = {
-        split: to_dataset(split, table, columns[split], label_ids(labels[split], names, table.origin))
+        split: to_dataset(
+            split, table, columns[split], label_ids(labels[split], names, table.origin, by_id=bool(given_names))
+        )
         for split, table in tables.items()
     }
     if len(present := set(labels["train"])) == 1:

@@ -93,9 +93,7 @@ def read_parquet(path: Path) -> Table:
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]}).") from None
     features = Features.from_arrow_schema(table.schema)
-    return Table(
-        str(path), tuple(table.column_names), lambda name: table[name].to_pylist(), class_names_of(features)
-    )
+    return Table(str(path), tuple(table.column_names), lambda name: table[name].to_pylist(), class_names_of(features))
 
 
 def class_names_of(features: Features) -> dict[str, tuple[str, ...]]:
