@@ -1,4 +1,4 @@
-"""Search for each tier's fastest batch size: powers of two, measured in interleaved repeats on a sample of the texts."""
+"""Search for each tier's fastest batch size: powers of two, in interleaved repeats on a sample of the texts."""
 
 import resource
 import sys
@@ -39,7 +39,8 @@ def find_batch_sizes(
     Args:
         runs: by tier, a call that answers the examples of the given rows, from raw text, in batches of the given size.
         lengths: (n,) of the texts, in any unit; samples take every length in its share.
-        budget_s: seconds for the whole search on the samples, about; the run over all examples comes on top.
+        budget_s: seconds for the whole search on the samples, shared equally by the tiers: it sets the samples' size,
+            and no larger batch is tried once a tier's share is spent. The run over all examples comes on top.
     """
     lengths = np.asarray(lengths)
     searches = {tier: _Search(tier, run, lengths, budget_s / len(runs), repeats) for tier, run in runs.items()}
@@ -81,6 +82,7 @@ class _Search:
         self.run = run
         self.lengths = lengths
         self.times: dict[int, list[BatchTime]] = {}
+        self.budget_s = budget_s
         self.growth_bytes = 0  # of the process' peak memory, by the last size
         sizes = LARGEST.bit_length()
         self.sample_size = int(budget_s / (repeats * sizes) / self._pilot_s()) + 1
@@ -98,9 +100,11 @@ class _Search:
         return sample_rows(self.lengths, min(max(2 * batch_size, self.sample_size), len(self.lengths)))
 
     def wants(self, batch_size: int) -> bool:
-        if batch_size > min(LARGEST, len(self.lengths)) and batch_size > 1:
+        if batch_size > max(min(LARGEST, len(self.lengths)), 1):
             return False
         if batch_size > 1 and batch_size // 2 not in self.times:  # stopped before
+            return False
+        if sum(time.seconds for times in self.times.values() for time in times) > self.budget_s:
             return False
         if 4 * self.growth_bytes > psutil.virtual_memory().available:  # twice the batch, with as much left over
             return False

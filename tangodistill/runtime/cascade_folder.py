@@ -13,7 +13,6 @@ from tangodistill.user_error import UserError
 
 FORMAT_VERSION = 1
 RECORD_NAME = "cascade.json"
-WEIGHT_FILES = ("*.safetensors",)
 SMALL_FILES = (
     *("config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"),
     *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
@@ -77,7 +76,8 @@ def write_record(folder: str | Path, record: CascadeRecord) -> None:
             raise ValueError(f"threshold {key} is {threshold}; JSON holds finite numbers only")
     path = Path(folder) / RECORD_NAME
     temporary = path.with_name(f".{RECORD_NAME}.{os.getpid()}")
-    temporary.write_text(json.dumps(asdict(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(asdict(record), indent=2, ensure_ascii=False, allow_nan=False)
+    temporary.write_text(text + "\n", encoding="utf-8")
     os.replace(temporary, path)
 
 
@@ -85,7 +85,7 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
     """The record of a cascade folder.
 
     Raises:
-        UserError: no cascade.json, damaged JSON, another format version, a key missing or unknown, a tier's folder gone.
+        UserError: no cascade.json, damaged JSON, another format version, a key missing or unknown, a tier gone.
     """
     path = Path(folder) / RECORD_NAME
     try:
@@ -95,15 +95,20 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
             f"{path} is missing. A cascade folder is what the cascade stage writes: runs/<name>/cascade."
         ) from None
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}). Run the cascade stage again, or copy the folder again.") from error
+        raise UserError(
+            f"{path} is not valid JSON ({error}). Run the cascade stage, or copy the folder, again."
+        ) from error
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise UserError(f"{path} has format_version {version!r}; this tangodistill reads {FORMAT_VERSION}.")
     record = _build(CascadeRecord, content, path)
-    record.tiers = [_build(TierRecord, tier, path) for tier in record.tiers]
+    tiers = record.tiers if isinstance(record.tiers, list) else [record.tiers]
+    record.tiers = [_build(TierRecord, tier, path) for tier in tiers]
     for tier in record.tiers:
         if not (path.parent / tier.path).is_dir():
-            raise UserError(f"{path} names the tier folder {tier.path!r}, which is not beside it. Copy the whole folder.")
+            raise UserError(
+                f"{path} names the tier folder {tier.path!r}, which is not beside it. Copy the whole folder."
+            )
     return record
 
 
@@ -116,9 +121,8 @@ def _place_tier(source: Path, target: Path) -> None:
     for name in SMALL_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, temporary / name)
-    for pattern in WEIGHT_FILES:
-        for weights in sorted(source.glob(pattern)):
-            _link_or_copy(weights.resolve(), temporary / weights.name)
+    for weights in sorted(source.glob("*.safetensors")):
+        _link_or_copy(weights.resolve(), temporary / weights.name)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
 
@@ -132,11 +136,12 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 def _build(record_type: type, content: object, path: Path) -> Any:
     """A dataclass from a JSON object, with every key accounted for."""
-    known = {entry.name for entry in fields(record_type)}
-    unknown = sorted(set(content) - known) if isinstance(content, dict) else []
-    if not isinstance(content, dict) or unknown:
-        raise UserError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}." if unknown else f"{path}: expected an object, found {content!r}.")
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected an object with {record_type.__name__}'s keys, found {content!r}.")
+    known = sorted(entry.name for entry in fields(record_type))
+    if unknown := sorted(set(content) - set(known)):
+        raise UserError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(known)}.")
     try:
         return record_type(**content)
-    except TypeError as error:
-        raise UserError(f"{path}: {str(error).removeprefix(record_type.__name__ + '.__init__() ')}.") from error
+    except TypeError as error:  # "... missing 1 required positional argument: 'task'"
+        raise UserError(f"{path}: {str(error).partition('() ')[2]}. Run the cascade stage again.") from error

@@ -108,6 +108,20 @@ class TorchEngine:
         return self.model(**inputs).logits.numpy()
 
 
+def label_columns(engine: TorchEngine, label_names: Sequence[str]) -> np.ndarray:
+    """Columns (classes,) of the engine's logits that hold the given labels: compared by name, never by position.
+
+    Raises:
+        UserError: the engine knows other labels.
+    """
+    if set(engine.label_names) != set(label_names):
+        raise UserError(
+            f"{engine.model.name_or_path} answers with the labels {', '.join(engine.label_names)}, but here they are "
+            f"{', '.join(label_names)}. Both must hold the same names: correct id2label in its config.json."
+        )
+    return np.array([engine.label_names.index(name) for name in label_names])
+
+
 def _position_limit(model: PreTrainedModel) -> int | None:
     """Tokens that the model has positions for. RoBERTa's family numbers them from the padding id + 1, so has fewer."""
     limit = getattr(model.config, "max_position_embeddings", None)

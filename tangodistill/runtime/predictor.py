@@ -11,7 +11,7 @@ import numpy as np
 from tangodistill.cascade.confidence import confidence as confidence_score
 from tangodistill.cascade.confidence import softmax
 from tangodistill.runtime.cascade_folder import read_cascade
-from tangodistill.runtime.engines import TorchEngine
+from tangodistill.runtime.engines import TorchEngine, label_columns
 from tangodistill.user_error import UserError
 
 CHUNK_ROWS = 8192  # of an endless input, how many are held at a time
@@ -77,14 +77,16 @@ class CascadePredictor:
         self.text_columns = tuple(text_columns)
         self.score = score
         self.first, self.second = (
-            Tier(engine, batch_size, _label_columns(engine, self.label_names, f"tier {number}"))
-            for number, (engine, batch_size) in enumerate(zip(engines, batch_sizes, strict=True), start=1)
+            Tier(engine, batch_size, label_columns(engine, self.label_names))
+            for engine, batch_size in zip(engines, batch_sizes, strict=True)
         )
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "CascadePredictor":
         """The cascade of a folder that holds cascade.json and its tiers."""
         record = read_cascade(folder)
+        if len(record.tiers) != 2:
+            raise UserError(f"{folder}: cascade.json names {len(record.tiers)} tiers; a cascade has 2.")
         for tier in record.tiers:
             if (tier.engine, tier.precision) != (TorchEngine.name, TorchEngine.precision):
                 raise UserError(f"{folder}: tier {tier.name} wants {tier.engine}-{tier.precision}; known: torch-fp32.")
@@ -161,7 +163,8 @@ class CascadePredictor:
             answers.tier[rows] = 2
             answers.answered_s[rows] = time.perf_counter() - started
 
-        queue: list[int] = []  # fed in order of length, as the first tier's batches are, so little is padded here either
+        # fed in the order of the first tier's batches, which is that of length, so little is padded here either
+        queue: list[int] = []
         for rows, logits in self.first.engine.batches(texts, pairs, self.first.batch_size, pad_to_max):
             answers.logits[rows] = logits[:, self.first.columns]
             answers.confidence[rows] = confidence_score(answers.logits[rows], self.score)
@@ -184,16 +187,6 @@ class CascadePredictor:
         if is_pair_task:
             return [row[0] for row in rows], [row[1] for row in rows]
         return rows, None
-
-
-def _label_columns(engine: TorchEngine, label_names: Sequence[str], tier: str) -> np.ndarray:
-    """Where each of the cascade's labels lies in the engine's logits."""
-    if set(engine.label_names) != set(label_names):
-        raise UserError(
-            f"{tier} answers with the labels {', '.join(engine.label_names)}, the cascade with {', '.join(label_names)}. "
-            "Both tiers need the same labels: set id2label in the tier's config.json."
-        )
-    return np.array([engine.label_names.index(name) for name in label_names])
 
 
 def _is_pair(row: object) -> bool:

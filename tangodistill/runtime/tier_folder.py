@@ -1,4 +1,4 @@
-"""A tier's folder on disk: config.json, safetensors weights, tokenizer.json; checked before anything is built from it."""
+"""A tier's folder on disk: config.json, safetensors weights, tokenizer.json; checked before it is loaded."""
 
 import json
 from pathlib import Path
@@ -43,14 +43,18 @@ def load_tier(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerF
 
 def _check_config(folder: Path) -> None:
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder. A tier is a folder with config.json, model.safetensors and tokenizer.json.")
+        raise UserError(
+            f"{folder} is no folder. A tier is a folder with config.json, model.safetensors and tokenizer.json."
+        )
     path = folder / "config.json"
     try:
         json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing. A tier is a folder written by save_pretrained.") from None
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({_first_line(error)}). Save the model again, or copy the file again.") from error
+        raise UserError(
+            f"{path} is not valid JSON ({_first_line(error)}). Save the model again, or copy the file again."
+        ) from error
 
 
 def _check_weights(folder: Path) -> None:
