@@ -220,11 +220,12 @@ def _trainer_keys() -> list[str]:
 
 
 def _quieten_lightning() -> None:
-    """Leaves out Lightning's advertisements and its advice about data loaders that are no data loaders."""
+    """Leaves out Lightning's advertisements, and advice that does not fit how it is used here."""
     tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     if not tips.filters:
         tips.addFilter(lambda record: "Tip:" not in record.getMessage())
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for advice in (".*does not have many workers.*", "LightningCLI's args parameter.*"):
+        warnings.filterwarnings("ignore", message=advice)
 
 
 def _run(arguments: list[str]) -> None:

@@ -13,7 +13,9 @@ from tangodistill.config import did_you_mean
 from tangodistill.user_error import UserError
 
 _UNKNOWN_KEY = re.compile(r"(?:accept option|Option) '([^']+)'|unrecognized arguments: --(\S+)|[Kk]ey '([^']+)' is not")
-_NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Expected a <class 'NoneType'>", "- Expected a")
+_WHERE = re.compile(r"""[Pp]arser key "[^"]+":|Problem with given class_path '[^']+':""")
+_VERB = re.compile(r"\b(?:fit|validate|test|predict)\.")
+_NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value", "- Expected a")
 
 
 def message_of(error: BaseException, known_keys: Iterable[str] = ()) -> str | None:
@@ -26,6 +28,8 @@ def message_of(error: BaseException, known_keys: Iterable[str] = ()) -> str | No
         return str(error)
     if isinstance(error, ArgumentError):
         return explain_parse_error(str(error), known_keys)
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's own; named, so as not to import it here
+        return str(error)
     if _disk_is_full(error):
         where = f" while writing {error.filename}" if isinstance(error, OSError) and error.filename else ""
         return f"No space left on the disk{where}. Free some, then run the same command again: it resumes."
@@ -49,8 +53,23 @@ def explain_parse_error(message: str, known_keys: Iterable[str]) -> str:
         known = keys_of_class(class_path[1]) if class_path else list(known_keys)
         where = f" for {class_path[1].rsplit('.', 1)[-1]}" if class_path else ""
         return f"Unknown key {key!r}{where}.{did_you_mean(key, known) or _allowed(known)}"
+    required = re.search(r"arguments are required: (.+)", message)
+    keys = re.findall(r'[Pp]arser key "([^"]+)"', message)
+    if required and not keys:
+        return f"Missing: {re.sub(_VERB, '', required[1])}. Give it in a --config file, or as a flag."
     lines = [line.strip(" -") for line in message.splitlines() if not line.strip().startswith(_NOISE)]
-    return " ".join(line for line in lines if line)
+    text = " ".join(" ".join(_WHERE.sub("", line) for line in lines).split())
+    return f"{'.'.join(keys)}: {_plain_types(text or _type_error(message))}".removeprefix(": ")
+
+
+def _type_error(message: str) -> str:
+    """What a value of no allowed type comes to: the innermost types and value that jsonargparse lists."""
+    given, allowed = re.findall(r"Given value: (.*)", message), re.findall(r"Subtypes: \[(.*)\]", message)
+    return f"expected {allowed[-1].replace(', ', ' or ')}, found {given[0]}" if given and allowed else message
+
+
+def _plain_types(text: str) -> str:
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text).replace("NoneType", "null")
 
 
 def _allowed(known: list[str]) -> str:
