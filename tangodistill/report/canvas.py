@@ -23,17 +23,17 @@ CSS_NAMES = {
 }  # fmt: skip
 
 SMALL, NORMAL, TITLE = 9, 10, 12
-WIDTH = 5.4  # inches: text stays readable when a phone shows the figure at 360 pixels
+WIDTH = 5.0  # inches: text stays readable when a phone shows the figure at 360 pixels
 
 _DISTANCES = (1.0, 1.6, 2.5, 4.0, 6.0)
 _AROUND = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
 
 
-def titled_axes(title: str, subtitle: str, height: float = 4.2) -> tuple[Figure, Axes]:
+def titled_axes(title: str, subtitle: str, height: float = 4.0) -> tuple[Figure, Axes]:
     """A figure of one axes with a title, a subtitle and light grid lines."""
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.1, 0.5 / height, 0.87, 1 - 1.2 / height))
+    axes = figure.add_axes((0.1, 0.5 / height, 0.855, 1 - 1.2 / height))
     figure.text(0.02, 1 - 0.12 / height, title, fontsize=TITLE, fontweight="bold", color=INK, va="top")
     figure.text(0.02, 1 - 0.37 / height, subtitle, fontsize=SMALL, color=MUTED, va="top", parse_math=False)
     axes.grid(True, color=RULE, linewidth=0.6)

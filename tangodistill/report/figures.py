@@ -109,7 +109,7 @@ def errors_by_confidence(table: pd.DataFrame, summary: Mapping) -> Figure:
             examples `false_to_true` and `true_to_false`.
         summary: the run's summary.json.
     """
-    figure, axes = titled_axes("What the second tier would change", _subtitle(summary, "% of n"), height=3.3)
+    figure, axes = titled_axes("What the second tier would change", _subtitle(summary, "% of n"), height=3.2)
     axes.set_position((0.02, 0.14, 0.96, 0.66))
     axes.set_axis_off()
     bins = len(table)
@@ -128,9 +128,9 @@ def errors_by_confidence(table: pd.DataFrame, summary: Mapping) -> Figure:
             axes.text(position + 0.5, row + 0.63, f"{100 * share:.1f}", fontsize=NORMAL, color=INK, ha="center", va="center")
     for position, edge in enumerate(table["threshold"]):
         text = f"{edge:.3f}".removeprefix("0")
-        axes.text(position + 0.97, 2.0, text, fontsize=7.5, color=MUTED, ha="right", va="top")
+        axes.text(position + 0.97, 2.0, text, fontsize=8.5, color=MUTED, ha="right", va="top")
     figure.text(0.02, 0.04, "← least sure", fontsize=SMALL, color=INK)
-    figure.text(0.5, 0.04, f"each 1/{bins} of the examples, by confidence up to …", fontsize=SMALL, color=MUTED, ha="center")
+    figure.text(0.5, 0.04, f"1/{bins} of the examples each, confidence up to …", fontsize=SMALL, color=MUTED, ha="center")
     figure.text(0.98, 0.04, "surest →", fontsize=SMALL, color=INK, ha="right")
     return figure
 
@@ -144,7 +144,7 @@ def split_name(summary: Mapping) -> str:
 
 def _subtitle(summary: Mapping, *more: str) -> str:
     data = f"{summary['task']} · {split_name(summary)}"
-    room = 72 - len(" · ".join(more))
+    room = 66 - len(" · ".join(more))
     return " · ".join([data if len(data) <= room else data[: room - 1] + "…", *more])
 
 

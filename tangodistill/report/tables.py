@@ -54,7 +54,7 @@ def speedup_table(measured: Measured) -> str:
             elif kind == "Oracle" and source.get("exact") is False:
                 reasons.append(f"Oracle at {share} %: a lower bound, found greedily.")
     cascade_rows = [index for index, row in enumerate(rows) if row[0].endswith("Cascade")]
-    header = ["Share of tier 2 kept", "batch 1", "attained", "best batch", "attained"]
+    header = ["of tier 2", "batch 1", "attained", "best batch", "attained"]
     areas = "; ".join(
         f"{kind} {source['area']:.4f}"
         for kind, source in (("cascade", summary), ("random", summary.get("random")), ("oracle", summary.get("oracle")))

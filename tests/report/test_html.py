@@ -1,0 +1,165 @@
+import doctest
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+from synthetic_run import random_logits, write_run
+
+from tangodistill.report import markup
+from tangodistill.report.html import headline, write_report
+from tangodistill.report.run_files import read_measured
+from tangodistill.user_error import UserError
+
+VOID = {"meta", "br", "img", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """A page's text, ids, addresses and headings; fails on tags that do not close in order."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.text, self.ids, self.addresses, self.headings, self.attributes, self.open = "", [], [], [], [], []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.attributes.append((tag, attrs))
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.addresses += [attrs[key] for key in ("href", "src", "xlink:href") if key in attrs]
+        self.headings += [tag] if re.fullmatch("h[1-6]", tag) else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data + " "
+
+
+@pytest.fixture(scope="module")
+def page(finished_run, tmp_path_factory):
+    return Page(write_report(finished_run, tmp_path_factory.mktemp("page")))
+
+
+@pytest.fixture
+def own_run(finished_run, tmp_path):
+    """A copy of the finished run, to be changed."""
+    return shutil.copytree(finished_run, tmp_path / "demo")
+
+
+def change_summary(run, change):
+    path = run / "cascade" / "summary.json"
+    summary = json.loads(path.read_text())
+    change(summary)
+    path.write_text(json.dumps(summary))
+
+
+def test_page_and_figures_lie_in_the_runs_report_folder(own_run):
+    path = write_report(own_run)
+    assert path == own_run / "report" / "report.html"
+    names = ("tradeoff", "throughput", "errors_by_confidence")
+    assert {file.name for file in path.parent.iterdir()} == {"report.html"} | {f"{n}.{e}" for n in names for e in ("png", "svg")}
+
+
+def test_page_needs_nothing_from_elsewhere(page):
+    assert page.addresses and all(address.startswith("#") for address in page.addresses)
+    assert {address[1:] for address in page.addresses} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert "<script" not in page.source and "@import" not in page.source
+    assert not re.search(r"url\((?!#)", page.source)
+
+
+def test_page_is_accessible(page):
+    assert ("html", {"lang": "en"}) in page.attributes
+    assert page.headings[0] == "h1" and page.headings.count("h1") == 1 and set(page.headings) == {"h1", "h2"}
+    images = [attrs for tag, attrs in page.attributes if tag == "svg"]
+    assert len(images) == 3 and all(a["role"] == "img" and len(a["aria-label"]) > 60 for a in images)
+
+
+def test_headline_says_gain_and_cost(finished_run, page):
+    measured = read_measured(finished_run / "cascade")
+    chosen = measured.summary["chosen"]
+    speed = measured.second_only["time_best_batch_s"] / chosen["measured_s"]
+    kept = 100 * chosen["metric_value"] / measured.second_only["accuracy"]
+    sentence = f"The cascade answers {speed:.1f}× faster than the teacher and keeps {kept:.1f} % of its accuracy."
+    assert headline(measured) == sentence
+    assert sentence in page.text
+
+
+def test_headline_admits_that_there_is_no_gain(own_run):
+    change_summary(own_run, lambda s: s["chosen"].update(measured_s=1e6))
+    assert "no faster than the teacher" in headline(read_measured(own_run / "cascade"))
+
+
+def test_numbers_stand_with_split_and_count(page):
+    captions = [attrs["aria-label"] for tag, attrs in page.attributes if attrs.get("class") == "scroll"]
+    of_results = [caption for caption in captions if "report role" in caption and "Every number" not in caption]
+    assert len(of_results) == 5 and all("test_labelled.tsv" in caption and "n = 400" in caption for caption in of_results)
+
+
+def test_main_table_holds_the_numbers_of_the_files(finished_run, page):
+    measured = read_measured(finished_run / "cascade")
+    first, second = measured.first_only, measured.second_only
+    row = re.search(r"Accuracy \(×100\)</th>(.*?)</tr>", page.source)[1]
+    chosen = measured.summary["chosen"]["metric_value"]
+    assert re.findall(r"<td>(.*?)</td>", row) == [f"{100 * value:.1f}" for value in (second["accuracy"], first["accuracy"], chosen)]
+
+
+def test_missing_speedup_gives_its_reason(own_run):
+    nothing = dict.fromkeys(("batch1", "best_batch", "attained_batch1", "attained_best_batch"))
+    change_summary(own_run, lambda s: s.update(speedup_at_99={**nothing, "reason": "no operating point reaches 0.95"}))
+    assert "Cascade at 99 %: no operating point reaches 0.95." in Page(write_report(own_run)).text
+
+
+@pytest.mark.parametrize(("slower", "warned"), [(1.09, False), (1.11, True), (0.85, True)])
+def test_wrong_prediction_is_flagged(tmp_path, slower, warned):
+    write_run(tmp_path, *random_logits(60, seed=0), slower=slower)
+    assert ("Warning: the measured time differs" in Page(write_report(tmp_path)).text) == warned
+
+
+def test_text_from_outside_is_escaped(own_run):
+    evil = '<script>alert("1")</script> & $a$b \\1 -->'
+    change_summary(own_run, lambda s: s.update(task=evil, roles={"train": evil}, machine={evil: evil}))
+    page = Page(write_report(own_run))
+    assert "<script" not in page.source
+    assert evil in page.text
+
+
+def test_optional_files_are_shown(own_run):
+    (own_run / "augment").mkdir()
+    (own_run / "augment" / "manifest.json").write_text(json.dumps({"rules": {"kept": 118211}}))
+    (own_run / "augment" / "stage.json").write_text(json.dumps({"stage": "augment", "settings": {"seed": 17}}))
+    (own_run / "label").mkdir()
+    (own_run / "label" / "manifest.json").write_text("not json")
+    shutil.copytree(own_run / "cascade", own_run / "cascade" / "paper")
+    other = {"name": "student_paper", "metrics": {"accuracy": 0.7123, "f1": 0.7, "mcc": 0.4}}
+    change_summary(own_run, lambda s: s.update(student_settings=[other], roles={"train": "train.tsv, 60,614 rows"}))
+    text = Page(write_report(own_run)).text
+    for shown in ("rules › kept", "118,211", "settings › seed", "paper’s protocol", "student_paper", "71.2", "train.tsv, 60,614 rows"):
+        assert shown in text
+
+
+def test_run_without_a_cascade_names_the_command(tmp_path):
+    with pytest.raises(UserError, match=r"summary\.json not found.*python -m tangodistill run"):
+        write_report(tmp_path)
+
+
+def test_broken_file_names_the_command(own_run):
+    (own_run / "cascade" / "operating_points.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="broken file.*--force cascade"):
+        write_report(own_run)
+
+
+def test_doctests():
+    assert doctest.testmod(markup).failed == 0

@@ -1,0 +1,176 @@
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import wandb
+from lightning.pytorch.loggers import CSVLogger
+from wandb.proto import wandb_internal_pb2
+
+from tangodistill.report import tracking
+from tangodistill.report.figures import cascade_figures
+from tangodistill.report.run_files import read_measured
+from tangodistill.report.tracking import RunLogger, cascade_scalars, log_cascade
+
+BLOCK, HEADER = 32768, 7
+FULL, LAST = 1, 4
+
+
+def records(path):
+    """The protobuf records of a .wandb file: 7 bytes of header, then blocks of checked, possibly split chunks."""
+    content = path.read_bytes()
+    assert content[:HEADER] == struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
+    position, record = HEADER, b""
+    while position + HEADER <= len(content):
+        rest_of_block = BLOCK - position % BLOCK
+        if rest_of_block < HEADER:
+            position += rest_of_block
+            continue
+        checksum, length, kind = struct.unpack_from("<IHB", content, position)
+        if kind == 0:
+            position += rest_of_block
+            continue
+        position += HEADER
+        chunk = content[position : position + length]
+        assert zlib.crc32(bytes([kind]) + chunk) == checksum
+        position += length
+        record += chunk
+        if kind in (FULL, LAST):
+            parsed = wandb_internal_pb2.Record()
+            parsed.ParseFromString(record)
+            yield parsed
+            record = b""
+
+
+def key_of(item):
+    return item.key or ".".join(item.nested_key)
+
+
+def read_offline_run(folder):
+    """What an offline run holds: history rows, config, summary, metric definitions, logged files."""
+    (path,) = Path(folder).glob("wandb/offline-run-*/*.wandb")
+    held = {"history": [], "config": {}, "summary": {}, "metrics": {}, "files": [], "folder": path.parent / "files"}
+    for record in records(path):
+        kind = record.WhichOneof("record_type")
+        if kind == "run":
+            held["run"] = record.run
+            held["config"] |= {key_of(item): json.loads(item.value_json) for item in record.run.config.update}
+        elif kind == "history":
+            held["history"].append({key_of(item): json.loads(item.value_json) for item in record.history.item})
+        elif kind in ("config", "summary"):
+            held[kind] |= {key_of(item): json.loads(item.value_json) for item in getattr(record, kind).update}
+        elif kind == "metric":
+            held["metrics"][record.metric.name or record.metric.glob_name] = record.metric.step_metric
+        elif kind == "files":
+            held["files"] += [file.path for file in record.files.files]
+    return held
+
+
+@pytest.fixture(autouse=True)
+def nobody_logged_in(monkeypatch, tmp_path):
+    """A machine without key, netrc or settings, and without a terminal to ask at."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    wandb.teardown()
+    yield
+    wandb.finish()
+    wandb.teardown()
+
+
+@pytest.fixture
+def measured(finished_run):
+    return read_measured(finished_run / "cascade")
+
+
+def test_offline_file_holds_what_was_logged(measured, tmp_path, capsys):
+    logger = RunLogger(project="demo", name="cascade", group="run-1", job_type="cascade", save_dir=str(tmp_path / "new"))
+    log_cascade(logger, measured.summary, measured.points, cascade_figures(measured))
+    logger.finalize("success")
+    logger.finalize("success")
+    wandb.finish()
+    assert capsys.readouterr().out.count("wandb sync") == 1
+
+    held = read_offline_run(tmp_path / "new")
+    run = held["run"]
+    assert (run.project, run.display_name, run.run_group, run.job_type) == ("demo", "cascade", "run-1", "cascade")
+    assert held["config"]["cascade"]["split"] == {"role": "report", "file": "test_labelled.tsv"}
+    assert held["config"]["cascade"]["machine"]["cores"] == 2
+
+    expected = cascade_scalars(measured.summary)
+    assert {"tier1/accuracy", "tier2/mcc", "speedup_at_99", "speedup_at_98", "area", "chosen/threshold"} <= set(expected)
+    assert {key: held["summary"][key] for key in expected} == pytest.approx(expected)
+    assert {key: held["history"][0][key] for key in expected} == pytest.approx(expected)
+
+    (table,) = [path for path in held["files"] if "table/operating_points" in path]
+    table = json.loads((held["folder"] / table).read_text())
+    logged = pd.DataFrame(table["data"], columns=table["columns"])
+    assert logged["kind"].value_counts().to_dict() == measured.points["kind"].value_counts().to_dict()
+    pd.testing.assert_series_equal(logged["speedup"], measured.points["speedup"], check_exact=False)
+
+    for name in ("tradeoff", "throughput", "errors_by_confidence"):
+        (image,) = [path for path in held["files"] if f"images/{name}" in path]
+        assert (held["folder"] / image).read_bytes().startswith(b"\x89PNG")
+
+
+def test_axes_are_defined(measured, tmp_path):
+    logger = RunLogger(save_dir=str(tmp_path))
+    logger.log_metrics({"train/loss": 0.5}, step=3)
+    log_cascade(logger, measured.summary, measured.points, {})
+    wandb.finish()
+    held = read_offline_run(tmp_path)
+    assert held["metrics"]["*"] == "trainer/global_step"
+    assert held["metrics"]["operating/*"] == "operating/deferral_rate"
+    curve = [row["operating/deferral_rate"] for row in held["history"] if "operating/deferral_rate" in row]
+    assert len(curve) == tracking.CURVE_ROWS and curve == sorted(curve) and (curve[0], curve[-1]) == (0, 1)
+    assert [row["trainer/global_step"] for row in held["history"] if "train/loss" in row] == [3]
+
+
+def test_two_stages_in_one_process_are_two_runs(tmp_path):
+    for stage in ("teacher", "student"):
+        RunLogger(name=stage, save_dir=str(tmp_path / stage)).log_metrics({f"val/{stage}": 1.0})
+    wandb.finish()
+    assert read_offline_run(tmp_path / "teacher")["run"].display_name == "teacher"
+    assert "val/teacher" not in read_offline_run(tmp_path / "student")["summary"]
+
+
+def test_wandb_mode_is_respected(monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    logger = RunLogger(save_dir=str(tmp_path / "none"))
+    logger.log_metrics({"val/accuracy": 1.0})
+    logger.finalize("success")
+    assert not list(tmp_path.glob("none/wandb/*"))
+
+
+def test_credentials_are_found_where_wandb_looks(monkeypatch, tmp_path):
+    assert not tracking.has_credentials(wandb.Settings(base_url="https://wandb.example.com"))
+    assert tracking.has_credentials(wandb.Settings(api_key="k" * 40))
+    (tmp_path / "netrc").write_text("machine wandb.example.com login user password " + "k" * 40)
+    (tmp_path / "netrc").chmod(0o600)
+    assert tracking.has_credentials(wandb.Settings(base_url="https://wandb.example.com"))
+    assert not tracking.has_credentials(wandb.Settings(base_url="https://other.example.com"))
+
+
+def test_numbers_that_do_not_exist_are_left_out(measured):
+    nothing = {"batch1": None, "best_batch": float("nan")}
+    summary = {**measured.summary, "speedup_at_99": nothing}
+    scalars = cascade_scalars(summary)
+    assert "speedup_at_99" not in scalars and "speedup_at_99_best_batch" not in scalars and "speedup_at_98" in scalars
+    assert "chosen/target" not in scalars
+
+
+def test_other_loggers_get_the_numbers(measured, tmp_path):
+    logger = CSVLogger(tmp_path, name="csv")
+    log_cascade(logger, measured.summary, measured.points, {})
+    logger.save()
+    row = pd.read_csv(Path(logger.log_dir) / "metrics.csv").iloc[0]
+    assert row["tier2/accuracy"] == pytest.approx(measured.summary["tiers"][1]["metrics"]["accuracy"])
+
+
+def test_no_logger_is_no_error(measured):
+    log_cascade(None, measured.summary, measured.points, {})
