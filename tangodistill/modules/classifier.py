@@ -1,6 +1,5 @@
 """What training a teacher and training a student have in common."""
 
-import json
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -82,7 +81,9 @@ class ClassifierModule(L.LightningModule):
         self.metrics.update(self(batch).argmax(-1), batch["labels"])
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self.metrics.compute(), prog_bar=True)
+        scores = self.metrics.compute()
+        # Callbacks are made before the data is read, so checkpoints watch a key that is the same for every task.
+        self.log_dict({**scores, "val/score": scores[f"val/{self.task.metric}"]}, prog_bar=True)
         self.metrics.reset()
 
     test_step = validation_step
@@ -133,9 +134,7 @@ class ClassifierModule(L.LightningModule):
     def configure_callbacks(self) -> list[Callback]:
         """The best weights by the task's metric, and the last ones for a run that is cut off."""
         folder = self.root / "checkpoints"
-        best = ModelCheckpoint(
-            folder, "best", monitor=f"val/{self.task.metric}", mode="max", enable_version_counter=False
-        )
+        best = ModelCheckpoint(folder, "best", monitor="val/score", mode="max", enable_version_counter=False)
         last = ModelCheckpoint(
             folder, "last", train_time_interval=timedelta(minutes=1), enable_version_counter=False
         )
@@ -156,4 +155,4 @@ class ClassifierModule(L.LightningModule):
         """Write the folder that ``from_pretrained`` loads, and ``metrics.json`` beside it."""
         self.model.save_pretrained(self.root)
         self.tokenizer.save_pretrained(self.root)
-        write_json(self.root / "metrics.json", json.loads(json.dumps(scores)))
+        write_json(self.root / "metrics.json", scores)

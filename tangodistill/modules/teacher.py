@@ -42,6 +42,7 @@ class TeacherModule(ClassifierModule):
     def setup(self, stage: str) -> None:
         folder = str(resolve(self.pretrained))
         self.model, self.new_head = load_classifier(folder, self.task.label_names)
+        self.model.train()  # from_pretrained leaves dropout off
         self.tokenizer = load_tokenizer(folder)
         if self.new_head and stage != "fit":
             raise UserError(

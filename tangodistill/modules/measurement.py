@@ -1,0 +1,111 @@
+"""Timing both tiers of a cascade on this machine, from raw text to label."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from rich.progress import Progress
+
+from tangodistill.cascade.confidence import confidence
+from tangodistill.cascade.speedup import Timing
+from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
+from tangodistill.latency.timer import time_each
+from tangodistill.runtime.engines import TorchEngine
+
+Engines = tuple[TorchEngine, TorchEngine]
+WARMUP = 10  # examples before each engine's first timed pass
+
+
+@dataclass
+class RoleAnswers:
+    """Both tiers' answers to the n examples of one role."""
+
+    example_ids: list[str]
+    texts: list[str]
+    pairs: list[str] | None
+    labels: np.ndarray
+    """(n,) label ids."""
+    logits: tuple[np.ndarray, np.ndarray]
+    """(n, classes) float32 of each tier, in the task's label order."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def predictions(self, tier: int) -> np.ndarray:
+        return self.logits[tier - 1].argmax(axis=1)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        return confidence(self.logits[0])
+
+    def part(self, rows: np.ndarray) -> tuple[list[str], list[str] | None]:
+        """Texts and second sides of some rows."""
+        return [self.texts[i] for i in rows], [self.pairs[i] for i in rows] if self.pairs else None
+
+    def frame(self, times_s: tuple[np.ndarray, np.ndarray]) -> pd.DataFrame:
+        """The rows of predictions.parquet; `times_s` (n,) of each tier at batch 1."""
+        return pd.DataFrame(
+            {
+                "example_id": self.example_ids,
+                "label": self.labels,
+                "tier1_logits": list(self.logits[0]),
+                "tier2_logits": list(self.logits[1]),
+                "confidence": self.confidence,
+                "tier1_time_s": times_s[0],
+                "tier2_time_s": times_s[1],
+            }
+        )
+
+
+def batch1_times(engines: Engines, role: RoleAnswers, repeats: int, padded: bool, title: str) -> list[np.ndarray]:
+    """Seconds (repeats, n) of each tier on every example, one at a time, in interleaved passes."""
+
+    def answer(engine: TorchEngine, i: int) -> None:
+        engine.logits([role.texts[i]], [role.pairs[i]] if role.pairs else None, pad_to_max=padded)
+
+    runs = {f"tier {tier}": lambda i, e=engine: answer(e, i) for tier, engine in enumerate(engines, 1)}
+    with Progress() as progress:
+        bar = progress.add_task(f"time {title}, batch 1", total=repeats * len(runs))
+        times = time_each(runs, len(role), repeats, WARMUP, after_pass=lambda *_: progress.advance(bar))
+    return list(times.values())
+
+
+def batch_times(
+    engines: Engines, role: RoleAnswers, repeats: int, padded: bool, batch1_s: list[np.ndarray]
+) -> tuple[list[int], pd.DataFrame]:
+    """Each tier's best batch size, and the rows of batch_times.parquet.
+
+    The rows of batch size 1 are the passes of `batch1_times` (repeats, n) over the same examples.
+    """
+    runs = {
+        f"tier{tier}": lambda rows, size, e=engine: e.logits(*role.part(rows), batch_size=size, pad_to_max=padded)
+        for tier, engine in enumerate(engines, 1)
+    }
+    lengths = [len(text) for text in role.texts]
+    with Progress() as progress:
+        progress.add_task("time batch sizes", total=None)
+        best, found = find_batch_sizes(runs, lengths, repeats)
+    n = len(role)
+    single = [
+        BatchTime(f"tier{tier}", 1, repeat, n, float(seconds))
+        for tier, passes in enumerate(batch1_s, 1)
+        for repeat, seconds in enumerate(passes.sum(axis=1))
+    ]
+    frame = pd.DataFrame([time for time in [*single, *found] if time in single or time.batch_size > 1])
+    frame["tier"] = frame["tier"].str.removeprefix("tier").astype(int)
+    return [best["tier1"], best["tier2"]], frame
+
+
+def timing_of(predictions: pd.DataFrame, batches: pd.DataFrame, best: list[int]) -> Timing:
+    """The times of predictions.parquet and batch_times.parquet in the form that the sweep reads."""
+    n = len(predictions)
+    per_example_s = (batches["seconds"] / batches["n"]).groupby([batches["tier"], batches["batch_size"]]).mean()
+    second = per_example_s[2]
+    return Timing(
+        tier1_s=predictions["tier1_time_s"].to_numpy(),
+        tier2_s=predictions["tier2_time_s"].to_numpy(),
+        tier1_best_batch_s=float(per_example_s[1, best[0]] * n),
+        tier2_batch_sizes=second.index.to_numpy(),
+        tier2_batch_s=(second * second.index).to_numpy(),
+        tier2_best_batch=best[1],
+    )
