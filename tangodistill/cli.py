@@ -38,7 +38,7 @@ TRAINER_VERBS = ("fit", "validate", "test", "predict")
 NEXT = {
     "TeacherModule": "make a transfer set: {program} augment --config STAGE_FILE",
     "StudentModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
-    "CascadeModule": "write the report: {program} report --help; serve: CascadePredictor.from_pretrained('{result}')",
+    "CascadeModule": "write the report: {program} report --run_folder {parent}; serve: CascadePredictor.from_pretrained('{result}')",
     "augment": "have the teacher label it: {program} label --transfer_set {result} --teacher FOLDER --output FOLDER",
     "label": "train a student on it: {program} fit --config STAGE_FILE --data.transfer_set {result}",
     "choose": "serve it: CascadePredictor.from_pretrained('{result}')",
@@ -126,7 +126,7 @@ def check(verb: str, arguments: list[str]) -> None:
 def _say_next(subject: str, result: Path) -> None:
     print(f"Result: {result}")
     if subject in NEXT:
-        print(f"Next, {NEXT[subject].format(program=PROGRAM, result=result)}")
+        print(f"Next, {NEXT[subject].format(program=PROGRAM, result=result, parent=result.parent)}")
 
 
 def _function_parser(verb: str) -> tuple[Callable[..., Any], Any]:
