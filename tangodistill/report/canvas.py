@@ -65,17 +65,23 @@ class Labels:
 
     def mark(self, x: float, y: float, color: str, marker: str) -> None:
         """Draw a marker, and keep labels off it."""
-        self.axes.plot([x], [y], marker=marker, markersize=8, color=color, markeredgecolor=PAPER, markeredgewidth=1.2, zorder=5)
+        self.axes.plot(
+            [x], [y], marker=marker, markersize=8, color=color, markeredgecolor=PAPER, markeredgewidth=1.2, zorder=5
+        )
         (centre,) = self._pixels(x, y)
         half = self.renderer.points_to_pixels(3.5)
         self.boxes.append(Bbox([centre - half, centre + half]))
 
-    def write(self, text: str, x: np.ndarray, y: np.ndarray, color: str, sides=_AROUND, distances=_DISTANCES, **style) -> None:
+    def write(
+        self, text: str, x: np.ndarray, y: np.ndarray, color: str, sides=_AROUND, distances=_DISTANCES, **style
+    ) -> None:
         """Write ``text`` beside the anchor, of (x, y) each of shape (k,), that leaves it the freest place.
 
-        Earlier anchors and nearer places win ties; a label that ends far from a single anchor is tied to it by a thin line.
+        Earlier anchors and nearer places win ties; a label that ends far from a single anchor is tied to it by a line.
         """
-        label = self.axes.text(0, 0, text, color=color, fontsize=SMALL, linespacing=1.15, ha="center", va="center", **style)
+        label = self.axes.text(
+            0, 0, text, color=color, fontsize=SMALL, linespacing=1.15, ha="center", va="center", **style
+        )
         extent = label.get_window_extent(self.renderer)
         half = np.array([extent.width, extent.height]) / 2
         reach = self.renderer.points_to_pixels(7)

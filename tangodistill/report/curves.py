@@ -34,7 +34,9 @@ def baseline_points(measured: Measured) -> pd.DataFrame:
 def error_table(measured: Measured) -> pd.DataFrame:
     """Changes from the first tier to the second by tenth of the confidence."""
     frame = measured.predictions
-    columns = errors_by_confidence(frame["label"].to_numpy(), measured.answers(1), measured.answers(2), frame["confidence"])
+    columns = errors_by_confidence(
+        frame["label"].to_numpy(), measured.answers(1), measured.answers(2), frame["confidence"]
+    )
     return pd.DataFrame(columns)
 
 

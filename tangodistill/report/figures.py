@@ -43,7 +43,9 @@ def tradeoff(points: pd.DataFrame, summary: Mapping) -> Figure:
     styles = {"random": (GREY, (0, (4, 2)), 1.5), "oracle": (GREEN, (0, (1, 1.2)), 1.8), "cascade": (BLUE, "-", 2.0)}
     drawn = {kind: style for kind, style in styles.items() if kind in curves}
     for kind, (color, dashes, width) in drawn.items():
-        axes.plot(curves[kind]["speedup"], curves[kind][metric], color=color, linestyle=dashes, linewidth=width, gid=kind)
+        axes.plot(
+            curves[kind]["speedup"], curves[kind][metric], color=color, linestyle=dashes, linewidth=width, gid=kind
+        )
     _scale_x(axes, points["speedup"], lambda value, _: f"{value:g}×")
     axes.set_xlabel("Speedup over the second tier alone", fontsize=NORMAL)
 
@@ -86,7 +88,9 @@ def throughput(points: pd.DataFrame, summary: Mapping) -> Figure:
 
     labels = Labels(axes)
     chosen = _row_at(cascade, summary["chosen"]["deferral_rate"])
-    marks = [(row, column, style) for row, style in ((chosen, (VERMILLION, "o")), (second, (INK, "s"))) for column in columns]
+    marks = [
+        (row, column, style) for row, style in ((chosen, (VERMILLION, "o")), (second, (INK, "s"))) for column in columns
+    ]
     for column in columns:
         labels.avoid_line(cascade[column], cascade[metric])
     for row, column, style in marks:
@@ -125,12 +129,16 @@ def errors_by_confidence(table: pd.DataFrame, summary: Mapping) -> Figure:
             cell = Rectangle((position + 0.03, row + 0.36), 0.94, 0.54, color=color, linewidth=0)
             cell.set_alpha(0.06 + 0.54 * share / strongest)
             axes.add_patch(cell)
-            axes.text(position + 0.5, row + 0.63, f"{100 * share:.1f}", fontsize=NORMAL, color=INK, ha="center", va="center")
+            axes.text(
+                position + 0.5, row + 0.63, f"{100 * share:.1f}", fontsize=NORMAL, color=INK, ha="center", va="center"
+            )
     for position, edge in enumerate(table["threshold"]):
         text = f"{edge:.3f}".removeprefix("0")
         axes.text(position + 0.97, 2.0, text, fontsize=8.5, color=MUTED, ha="right", va="top")
     figure.text(0.02, 0.04, "← least sure", fontsize=SMALL, color=INK)
-    figure.text(0.5, 0.04, f"1/{bins} of the examples each, confidence up to …", fontsize=SMALL, color=MUTED, ha="center")
+    figure.text(
+        0.5, 0.04, f"1/{bins} of the examples each, confidence up to …", fontsize=SMALL, color=MUTED, ha="center"
+    )
     figure.text(0.98, 0.04, "surest →", fontsize=SMALL, color=INK, ha="right")
     return figure
 
@@ -194,7 +202,10 @@ def _name_target_lines(axes: Axes, labels: Labels, heights: dict[float, float]) 
 
 def _key(axes: Axes, entries: tuple) -> None:
     """Name the markers above the axes, at its right."""
-    handles = [Line2D([], [], marker=marker, color=color, linestyle="", markersize=6, label=name) for marker, color, name in entries]
+    handles = [
+        Line2D([], [], marker=marker, color=color, linestyle="", markersize=6, label=name)
+        for marker, color, name in entries
+    ]
     axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.01, 0.985), ncols=len(entries), frameon=False,
                 fontsize=SMALL, labelcolor=INK, handletextpad=0.1, columnspacing=1.2, borderaxespad=0)  # fmt: skip
 

@@ -11,15 +11,15 @@ from tangodistill import __version__
 from tangodistill.report import tables
 from tangodistill.report.canvas import inline_svg, save
 from tangodistill.report.figures import METRIC_NAMES, cascade_figures
-from tangodistill.report.markup import details, paragraph, percent, section, times
+from tangodistill.report.markup import details, hundredfold, paragraph, percent, rate, section, times
 from tangodistill.report.run_files import Measured, read_json_files, read_measured
 
 CAPTIONS = {
-    "tradeoff": "Each point of the cascade’s line is one threshold, one example at a time. The oracle knows the labels; "
-    "random deferral sends each example to one tier or the other.",
+    "tradeoff": "Each point of the cascade’s line is one threshold, one example at a time. The oracle knows the "
+    "labels; random deferral sends each example to one tier or the other.",
     "throughput": "The same thresholds by examples per second, one at a time and at each tier’s best batch size.",
-    "errors_by_confidence": "Where the two tiers disagree on what is right. A useful confidence gathers the first tier’s "
-    "mendable errors at the left, where examples are deferred.",
+    "errors_by_confidence": "Where the two tiers disagree on what is right. A useful confidence gathers the first "
+    "tier’s mendable errors at the left, where examples are deferred.",
 }
 
 
@@ -54,14 +54,19 @@ def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
         f"<h1>{escape(headline(measured))}</h1>{paragraph(_second_sentence(measured))}</header><main>",
         section("At a glance", tables.main_table(measured), paragraph(_how_timed(summary), "note")),
         section("How fast at 99 % and 98 % of the second tier", tables.speedup_table(measured)),
-        section("The operating point", tables.chosen_table(measured), tables.time_check(measured), tables.response_table(measured)),
+        section(
+            "The operating point",
+            tables.chosen_table(measured),
+            tables.time_check(measured),
+            tables.response_table(measured),
+        ),
         section("Figures", _figure_grid(figures)),
         section("The tiers", tables.tier_table(measured), tables.student_settings_table(measured)),
         _paper_protocol(run),
         section("The data", tables.data_table(measured), _transfer_set(run)),
         section("How it was measured and made", _provenance(run, measured)),
-        f"</main><footer>Made by tangodistill {escape(__version__)} from the files in <code>{escape(run.name)}/cascade</code>; "
-        "no part of it is loaded from elsewhere.</footer>",
+        f"</main><footer>Made by tangodistill {escape(__version__)} from the files in "
+        f"<code>{escape(run.name)}/cascade</code>; no part of it is loaded from elsewhere.</footer>",
     )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -77,7 +82,8 @@ def headline(measured: Measured) -> str:
     speed = second["time_best_batch_s"] / tables.best_batch_seconds(summary)
     value, metric = summary["chosen"]["metric_value"], METRIC_NAMES[measured.metric]
     name = metric if metric.isupper() else metric.lower()
-    kept = f"{percent(value / second[measured.metric])} of its {name}" if second[measured.metric] > 0 else f"{name} at {100 * value:.1f}"
+    share = measured.share_of_second(value)
+    kept = f"{name} at {hundredfold(value)}" if share is None else f"{percent(share)} of its {name}"
     if speed < 1.05:
         return f"The cascade is no faster than the teacher here ({times(speed)}), and keeps {kept}."
     return f"The cascade answers {times(speed)} faster than the teacher and keeps {kept}."
@@ -88,8 +94,8 @@ def _second_sentence(measured: Measured) -> str:
     speedup = measured.point_at(chosen["deferral_rate"])["speedup"]
     source = "measured" if chosen.get("measured_s") else "predicted"
     return (
-        f"{percent(1 - chosen['deferral_rate'])} of the examples are answered by the first tier, the others by the teacher. "
-        f"The speed is {source} in batches, through the queue; one example at a time it is {times(speedup)}. "
+        f"{percent(1 - chosen['deferral_rate'])} of the examples are answered by the first tier, the others by the "
+        f"teacher. The speed is {source} in batches, through the queue; one example at a time it is {times(speedup)}. "
         f"The threshold was chosen on the {chosen['chosen_on']} data ({chosen['target']})."
     )
 
@@ -100,31 +106,40 @@ def _how_timed(summary: Mapping) -> str:
     padding = {"natural": "padded to the longest text of a batch", "paper": "padded to the task’s maximum length"}
     return (
         f"From raw text to label, tokenisation included; protocol {summary['protocol']}: "
-        f"{padding.get(summary['protocol'], 'see the settings')}. Best batches: {first['best_batch_size']} examples in the first "
-        f"tier, {second['best_batch_size']} in the second. The cascade’s best-batch time {source} through the queue."
+        f"{padding.get(summary['protocol'], 'see the settings')}. Best batches: "
+        f"{first['best_batch_size']} examples in the first tier, {second['best_batch_size']} in the second. "
+        f"The cascade’s best-batch time {source} through the queue."
     )
 
 
 def _figure_grid(figures: Mapping[str, str]) -> str:
-    cells = (f"<figure>{svg}<figcaption>{escape(CAPTIONS[name])}</figcaption></figure>" for name, svg in figures.items())
+    cells = (
+        f"<figure>{svg}<figcaption>{escape(CAPTIONS[name])}</figcaption></figure>" for name, svg in figures.items()
+    )
     return f'<div class="figures">{"".join(cells)}</div>'
 
 
 def _alternative(name: str, measured: Measured) -> str:
     """A figure in words, for who cannot see it."""
     chosen = measured.point_at(measured.summary["chosen"]["deferral_rate"])
+    first, second = measured.first_only, measured.second_only
     metric, data = METRIC_NAMES[measured.metric], tables.data_name(measured)
-    value, first, second = (100 * point[measured.metric] for point in (chosen, measured.first_only, measured.second_only))
     if name == "errors_by_confidence":
-        return f"Heat table of {data}: shares of examples that the second tier mends or spoils, by tenth of the first tier’s confidence."
+        return (
+            f"Heat table of {data}: shares of examples that the second tier mends or spoils, by tenth of the first "
+            "tier’s confidence."
+        )
     if name == "tradeoff":
         return (
-            f"Line chart of {metric} against speedup, {data}: from {second:.1f} for the second tier alone at 1× to {first:.1f} "
-            f"for the first tier alone at {times(measured.first_only['speedup'])}; chosen point {value:.1f} at {times(chosen['speedup'])}."
+            f"Line chart of {metric} against speedup, {data}: from {hundredfold(second[measured.metric])} for the "
+            f"second tier alone at 1× to {hundredfold(first[measured.metric])} for the first tier alone at "
+            f"{times(first['speedup'])}; chosen point {hundredfold(chosen[measured.metric])} at "
+            f"{times(chosen['speedup'])}."
         )
     return (
-        f"Line chart of {metric} against examples per second, {data}: the chosen point keeps {value:.1f} at "
-        f"{chosen['throughput_per_s']:,.0f} per second one at a time, {chosen['throughput_best_batch_per_s']:,.0f} at best batch."
+        f"Line chart of {metric} against examples per second, {data}: the chosen point keeps "
+        f"{hundredfold(chosen[measured.metric])} at {rate(chosen['throughput_per_s'])} per second one at a time, "
+        f"{rate(chosen['throughput_best_batch_per_s'])} at best batch."
     )
 
 
@@ -144,14 +159,18 @@ def _paper_protocol(run: Path) -> str:
 
 def _transfer_set(run: Path) -> str:
     manifests = read_json_files(run, "manifest.json")
-    return "".join(tables.mapping_table(f"Transfer set: manifest of stage {stage}", content) for stage, content in manifests.items())
+    return "".join(
+        tables.mapping_table(f"Transfer set: manifest of stage {stage}", content)
+        for stage, content in manifests.items()
+    )
 
 
 def _provenance(run: Path, measured: Measured) -> str:
     summary = measured.summary
     records = read_json_files(run, "stage.json")
     stages = "".join(
-        details(f"Stage {stage}", tables.mapping_table(f"{stage}/stage.json", record)) for stage, record in records.items()
+        details(f"Stage {stage}", tables.mapping_table(f"{stage}/stage.json", record))
+        for stage, record in records.items()
     )
     return (
         tables.mapping_table("Machine", summary.get("machine") or {})

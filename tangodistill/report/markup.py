@@ -9,7 +9,11 @@ NONE = "–"
 
 
 def table(
-    caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "numbers", strong: Collection[int] = ()
+    caption: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    kind: str = "numbers",
+    strong: Collection[int] = (),
 ) -> str:
     """A table that scrolls inside its box. The first cell of a row is its heading.
 

@@ -44,6 +44,11 @@ class Measured:
         """The operating point nearest to a deferral rate."""
         return self.cascade.iloc[int((self.cascade["deferral_rate"] - deferral_rate).abs().argmin())]
 
+    def share_of_second(self, value: float) -> float | None:
+        """A metric's value as a share of the second tier's; None where that is not above zero."""
+        reference = self.second_only[self.metric]
+        return value / reference if reference > 0 else None
+
     def answers(self, tier: int) -> np.ndarray:
         """Class ids (n,) that a tier gives on the report examples."""
         return np.stack(self.predictions[f"tier{tier}_logits"].to_numpy()).argmax(axis=1)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pandas as pd
-
 from tangodistill.report.figures import METRIC_NAMES
-from tangodistill.report.markup import NONE, flatten, hundredfold, paragraph, percent, plain, rate, seconds, table, times
+from tangodistill.report.markup import (
+    NONE,
+    flatten,
+    hundredfold,
+    paragraph,
+    percent,
+    plain,
+    rate,
+    seconds,
+    table,
+    times,
+)
 from tangodistill.report.run_files import Measured
 
 PREDICTION_TOLERANCE = 0.10
@@ -19,10 +28,9 @@ def main_table(measured: Measured) -> str:
     chosen, second = measured.point_at(summary["chosen"]["deferral_rate"]), measured.second_only
     points = (second, measured.first_only, chosen)
     best_s = (second["time_best_batch_s"], measured.first_only["time_best_batch_s"], best_batch_seconds(summary))
-    reference = second[metric]
     rows = [
         [f"{METRIC_NAMES[metric]} (×100)", *(hundredfold(point[metric]) for point in points)],
-        ["of the teacher’s", *(percent(point[metric] / reference if reference > 0 else None) for point in points)],
+        ["of the teacher’s", *(percent(measured.share_of_second(point[metric])) for point in points)],
         ["Deferred to the teacher", NONE, percent(0.0), percent(chosen["deferral_rate"])],
         ["Examples/s, best batch", *(rate(summary["n"] / s) for s in best_s)],
         ["Speed, best batch", *(times(best_s[0] / s) for s in best_s)],
@@ -43,7 +51,11 @@ def speedup_table(measured: Measured) -> str:
     summary = measured.summary
     rows, reasons = [], []
     for share in (99, 98):
-        for kind, source in (("Cascade", summary), ("Random", summary.get("random")), ("Oracle", summary.get("oracle"))):
+        for kind, source in (
+            ("Cascade", summary),
+            ("Random", summary.get("random")),
+            ("Oracle", summary.get("oracle")),
+        ):
             if source is None:
                 continue
             at = source[f"speedup_at_{share}"]
@@ -64,8 +76,8 @@ def speedup_table(measured: Measured) -> str:
         table(f"Speedup over the second tier alone; {data_name(measured)}", header, rows, strong=cascade_rows)
         + "".join(paragraph(reason, "note") for reason in reasons)
         + paragraph(
-            f"The first figure of each pair is interpolated between operating points, “attained” is the fastest real one. "
-            f"Area between {METRIC_NAMES[measured.metric]} over deferral rate and the straight line: {areas}.",
+            f"The first figure of each pair is interpolated between operating points, “attained” is the fastest real "
+            f"one. Area between {METRIC_NAMES[measured.metric]} over deferral rate and the straight line: {areas}.",
             "note",
         )
     )
@@ -74,19 +86,29 @@ def speedup_table(measured: Measured) -> str:
 def chosen_table(measured: Measured) -> str:
     """The chosen operating point beside the best one on the report data itself (the paper's reading)."""
     chosen, best = measured.summary["chosen"], measured.summary.get("best_on_report")
-    reference = measured.second_only[measured.metric]
     rows = []
     for name, point in ((f"Chosen on {chosen['chosen_on']}", chosen), ("Best on report (the paper's reading)", best)):
         if point is None:
             continue
         here = measured.point_at(point["deferral_rate"])
         value = point["metric_value"]
+        kept = percent(measured.share_of_second(value))
+        speedups = (times(here["speedup"]), times(here["speedup_best_batch"]))
         rows.append(
-            [name, f"{point['threshold']:.6g}", percent(point["deferral_rate"]), hundredfold(value),
-             percent(value / reference if reference > 0 else None), times(here["speedup"]), times(here["speedup_best_batch"])]
-        )  # fmt: skip
-    header = ["", "threshold", "deferred", f"{METRIC_NAMES[measured.metric]} (×100)", "of tier 2", "batch 1", "best batch"]
-    where = f"Target: {chosen['target']}; thresholds chosen on {chosen['chosen_on']} (n = {len(measured.calibration):,})"
+            [name, f"{point['threshold']:.6g}", percent(point["deferral_rate"]), hundredfold(value), kept, *speedups]
+        )
+    header = [
+        "",
+        "threshold",
+        "deferred",
+        f"{METRIC_NAMES[measured.metric]} (×100)",
+        "of tier 2",
+        "batch 1",
+        "best batch",
+    ]
+    where = (
+        f"Target: {chosen['target']}; thresholds chosen on {chosen['chosen_on']} (n = {len(measured.calibration):,})"
+    )
     return table(f"{where}; values on {data_name(measured)}", header, rows, strong=[0])
 
 
@@ -103,7 +125,8 @@ def time_check(measured: Measured) -> str:
     if abs(off) > PREDICTION_TOLERANCE:
         warning = paragraph(
             f"Warning: the measured time differs from the predicted one by {100 * abs(off):.0f} %, more than 10 %. "
-            "Other work on this machine is the usual cause: measure again on an idle one before relying on the speedups.",
+            "Other work on this machine is the usual cause: measure again on an idle one before relying on "
+            "the speedups.",
             "warning",
         )
     return table(caption, ["", "predicted", "measured", "difference"], rows) + warning
@@ -120,7 +143,9 @@ def response_table(measured: Measured) -> str:
         "Cascade, chosen point": frame["tier1_time_s"] + frame["tier2_time_s"] * deferred,
     }
     rows = [[name, *(seconds(v) for v in (t.mean(), t.quantile(0.5), t.quantile(0.95)))] for name, t in cases.items()]
-    return table(f"One request at a time; {data_name(measured)}", ["", "mean", "median", "95th percentile"], rows, strong=[2])
+    return table(
+        f"One request at a time; {data_name(measured)}", ["", "mean", "median", "95th percentile"], rows, strong=[2]
+    )
 
 
 def tier_table(measured: Measured) -> str:
@@ -130,7 +155,14 @@ def tier_table(measured: Measured) -> str:
          *(hundredfold(tier["metrics"].get(name)) for name in METRIC_NAMES), plain(tier["best_batch_size"])]
         for tier in measured.summary["tiers"]
     ]  # fmt: skip
-    header = ["", "parameters", "engine", "precision", *(f"{name} (×100)" for name in METRIC_NAMES.values()), "best batch size"]
+    header = [
+        "",
+        "parameters",
+        "engine",
+        "precision",
+        *(f"{name} (×100)" for name in METRIC_NAMES.values()),
+        "best batch size",
+    ]
     return table(f"The tiers; {data_name(measured)}", header, rows)
 
 
@@ -162,10 +194,19 @@ def data_table(measured: Measured) -> str:
     roles.setdefault("report", report_file)
     rows = []
     for role, description in roles.items():
-        text = ", ".join(f"{k} {v}" for k, v in flatten(description)) if isinstance(description, Mapping) else str(description)
+        text = (
+            ", ".join(f"{k} {v}" for k, v in flatten(description))
+            if isinstance(description, Mapping)
+            else str(description)
+        )
         count = {"calibration": len(measured.calibration), "report": summary["n"]}.get(role)
         rows.append([role, text, NONE if count is None else f"n = {count:,}"])
-    return table("Every number of this report is of the report role unless it says otherwise", ["role", "data", "examples measured"], rows, "words")
+    return table(
+        "Every number of this report is of the report role unless it says otherwise",
+        ["role", "data", "examples measured"],
+        rows,
+        "words",
+    )
 
 
 def mapping_table(caption: str, mapping: Mapping) -> str:

@@ -134,7 +134,14 @@ def _about(summary: Mapping[str, Any]) -> dict[str, Any]:
 def _log_curves(logger: WandbLogger, operating_points: pd.DataFrame) -> None:
     cascade = operating_points[operating_points["kind"] == "cascade"].sort_values("deferral_rate")
     rows = np.unique(np.linspace(0, len(cascade) - 1, CURVE_ROWS).round().astype(int))
-    columns = ("deferral_rate", *METRICS, "speedup", "speedup_best_batch", "throughput_per_s", "throughput_best_batch_per_s")
+    columns = (
+        "deferral_rate",
+        *METRICS,
+        "speedup",
+        "speedup_best_batch",
+        "throughput_per_s",
+        "throughput_best_batch_per_s",
+    )
     for record in cascade.iloc[rows][list(columns)].to_dict("records"):
         logger.log_metrics({f"operating/{key}": value for key, value in record.items() if _is_number(value)})
 

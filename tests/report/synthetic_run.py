@@ -50,7 +50,13 @@ def _batch_times(n, rng):
     per_example = {1: {1: 6.1e-4, 8: 1.9e-4, 32: 1.1e-4, 64: 1.0e-4}, 2: {1: 8.9e-3, 8: 4.4e-3, 32: 3.1e-3, 64: 3.3e-3}}
     return pd.DataFrame(
         [
-            {"tier": tier, "batch_size": size, "repeat": repeat, "n": n, "seconds": n * per_example[tier][size] * rng.normal(1, 0.01)}
+            {
+                "tier": tier,
+                "batch_size": size,
+                "repeat": repeat,
+                "n": n,
+                "seconds": n * per_example[tier][size] * rng.normal(1, 0.01),
+            }
             for tier in (1, 2)
             for size in SIZES
             for repeat in range(5)
@@ -70,7 +76,9 @@ def _timing(frame, batches, best_sizes):
     )
 
 
-def write_run(run: Path, labels, logits1, logits2, *, task="sst2", metric="accuracy", file="test_labelled.tsv", slower=1.04) -> dict:
+def write_run(
+    run: Path, labels, logits1, logits2, *, task="sst2", metric="accuracy", file="test_labelled.tsv", slower=1.04
+) -> dict:
     """Write ``run``/cascade as the cascade stage does, and return its summary.
 
     Args:

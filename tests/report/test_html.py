@@ -69,7 +69,9 @@ def test_page_and_figures_lie_in_the_runs_report_folder(own_run):
     path = write_report(own_run)
     assert path == own_run / "report" / "report.html"
     names = ("tradeoff", "throughput", "errors_by_confidence")
-    assert {file.name for file in path.parent.iterdir()} == {"report.html"} | {f"{n}.{e}" for n in names for e in ("png", "svg")}
+    assert {file.name for file in path.parent.iterdir()} == {"report.html"} | {
+        f"{n}.{e}" for n in names for e in ("png", "svg")
+    }
 
 
 def test_page_needs_nothing_from_elsewhere(page):
@@ -105,7 +107,9 @@ def test_headline_admits_that_there_is_no_gain(own_run):
 def test_numbers_stand_with_split_and_count(page):
     captions = [attrs["aria-label"] for tag, attrs in page.attributes if attrs.get("class") == "scroll"]
     of_results = [caption for caption in captions if "report role" in caption and "Every number" not in caption]
-    assert len(of_results) == 5 and all("test_labelled.tsv" in caption and "n = 400" in caption for caption in of_results)
+    assert len(of_results) == 5 and all(
+        "test_labelled.tsv" in caption and "n = 400" in caption for caption in of_results
+    )
 
 
 def test_main_table_holds_the_numbers_of_the_files(finished_run, page):
@@ -113,7 +117,9 @@ def test_main_table_holds_the_numbers_of_the_files(finished_run, page):
     first, second = measured.first_only, measured.second_only
     row = re.search(r"Accuracy \(×100\)</th>(.*?)</tr>", page.source)[1]
     chosen = measured.summary["chosen"]["metric_value"]
-    assert re.findall(r"<td>(.*?)</td>", row) == [f"{100 * value:.1f}" for value in (second["accuracy"], first["accuracy"], chosen)]
+    assert re.findall(r"<td>(.*?)</td>", row) == [
+        f"{100 * value:.1f}" for value in (second["accuracy"], first["accuracy"], chosen)
+    ]
 
 
 def test_missing_speedup_gives_its_reason(own_run):
@@ -146,7 +152,15 @@ def test_optional_files_are_shown(own_run):
     other = {"name": "student_paper", "metrics": {"accuracy": 0.7123, "f1": 0.7, "mcc": 0.4}}
     change_summary(own_run, lambda s: s.update(student_settings=[other], roles={"train": "train.tsv, 60,614 rows"}))
     text = Page(write_report(own_run)).text
-    for shown in ("rules › kept", "118,211", "settings › seed", "paper’s protocol", "student_paper", "71.2", "train.tsv, 60,614 rows"):
+    for shown in (
+        "rules › kept",
+        "118,211",
+        "settings › seed",
+        "paper’s protocol",
+        "student_paper",
+        "71.2",
+        "train.tsv, 60,614 rows",
+    ):
         assert shown in text
 
 

@@ -89,7 +89,9 @@ def measured(finished_run):
 
 
 def test_offline_file_holds_what_was_logged(measured, tmp_path, capsys):
-    logger = RunLogger(project="demo", name="cascade", group="run-1", job_type="cascade", save_dir=str(tmp_path / "new"))
+    logger = RunLogger(
+        project="demo", name="cascade", group="run-1", job_type="cascade", save_dir=str(tmp_path / "new")
+    )
     log_cascade(logger, measured.summary, measured.points, cascade_figures(measured))
     logger.finalize("success")
     logger.finalize("success")
@@ -103,7 +105,9 @@ def test_offline_file_holds_what_was_logged(measured, tmp_path, capsys):
     assert held["config"]["cascade"]["machine"]["cores"] == 2
 
     expected = cascade_scalars(measured.summary)
-    assert {"tier1/accuracy", "tier2/mcc", "speedup_at_99", "speedup_at_98", "area", "chosen/threshold"} <= set(expected)
+    assert {"tier1/accuracy", "tier2/mcc", "speedup_at_99", "speedup_at_98", "area", "chosen/threshold"} <= set(
+        expected
+    )
     assert {key: held["summary"][key] for key in expected} == pytest.approx(expected)
     assert {key: held["history"][0][key] for key in expected} == pytest.approx(expected)
 
