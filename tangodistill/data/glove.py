@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
+from tangodistill.data.packages import cache_folder
 from tangodistill.user_error import UserError
 
 if TYPE_CHECKING:
@@ -111,11 +112,13 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
         encodings = tokenizer.encode_batch_fast(chunk, add_special_tokens=False)
         ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), np.int64)
         occurrences = np.bincount(ids, minlength=tokenizer.get_vocab_size())
-        counts.update({
-            word: int(occurrences[index])
-            for word, index in tokenizer.get_vocab().items()
-            if index >= len(SPECIAL_TOKENS) and occurrences[index]
-        })
+        counts.update(
+            {
+                word: int(occurrences[index])
+                for word, index in tokenizer.get_vocab().items()
+                if index >= len(SPECIAL_TOKENS) and occurrences[index]
+            }
+        )
     return counts
 
 
@@ -135,7 +138,7 @@ def load_vectors(glove_path: str | Path, width: int | None = None) -> Vectors:
     _check_glove(path, width)
     status = path.stat()
     key = hashlib.sha256(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
-    cached = _cache_folder() / "vectors" / key
+    cached = cache_folder() / "vectors" / key
     https_context = ssl._create_default_https_context
     try:
         if not (cached / f"{path.name}.pt").exists():
@@ -145,7 +148,9 @@ def load_vectors(glove_path: str | Path, width: int | None = None) -> Vectors:
                 os.replace(f"{partial}/{path.name}.pt", cached / f"{path.name}.pt")
         return Vectors(str(path), cache=str(cached))
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{path}: not a GloVe text file ({error})") from error
+        raise UserError(
+            f"{path}: cannot be read as a GloVe text file ({error}); give an unpacked glove.*.txt"
+        ) from error
     finally:
         ssl._create_default_https_context = https_context  # torchtext switches certificate checks off
 
@@ -155,15 +160,11 @@ def _check_glove(path: Path, width: int | None) -> None:
         raise UserError(f"{path}: no such GloVe file; give a text file of a word and its numbers per line")
     with path.open("rb") as file:
         lines = [line.split() for line in islice(file, 2)]
-    if len(lines) < 2 or len(lines[1]) < 3:
-        raise UserError(f"{path}: not a GloVe text file; every line must hold a word and its numbers")
+    if len(lines) < 2 or len(lines[1]) < 4:  # torchtext takes two numbers or fewer for a header
+        raise UserError(f"{path}: not a GloVe text file; every line must hold a word and its numbers, three or more")
     found = len(lines[1]) - 1  # the second line, as the first may be a header
     if width is not None and found != width:
         raise UserError(f"{path}: its vectors are {found} wide, but {width} is wanted; give GloVe's {width}d file")
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("TANGODISTILL_CACHE") or Path.home() / ".cache" / "tangodistill")
 
 
 def _word_tokenizer(vocabulary: dict[str, int]) -> Tokenizer:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tangodistill.data.tokenize import TokenizedTexts, length_batches, shuffled_length_batches
+from tangodistill.data.length_batches import length_batches, shuffled_length_batches
+from tangodistill.data.tokenize import TokenizedTexts
 
 Batch = dict[str, Any]
 Targets = Callable[[np.ndarray], Mapping[str, Any]]

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from tangodistill.data.tokenize import TextEncoder, length_batches
+from tangodistill.data.length_batches import length_batches
+from tangodistill.data.tokenize import TextEncoder
 from tangodistill.models.bilstm import BiLSTMForSequenceClassification
 from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.user_error import UserError
