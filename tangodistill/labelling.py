@@ -14,8 +14,8 @@ from datasets.features import Features, List, Value
 from rich.progress import track
 
 import tangodistill.models  # noqa: F401  (registers the package's own model types)
-from tangodistill.data.packages import resolve
 from tangodistill.data.length_batches import length_batches
+from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import TokenizedTexts, load_tokenizer
 from tangodistill.data.transfer import load_transfer_set, write_json, write_transfer_set
 from tangodistill.latency.hardware import best_device, has_bfloat16
