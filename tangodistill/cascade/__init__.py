@@ -1,0 +1,1 @@
+"""What a two-tier cascade gains and costs at every threshold: pure functions on arrays."""

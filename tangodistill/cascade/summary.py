@@ -1,0 +1,112 @@
+"""The table of operating points and the summary that are written beside a measured cascade."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+
+from tangodistill.cascade.baselines import Baseline, oracle, random_baseline
+from tangodistill.cascade.choose import Target, choose
+from tangodistill.cascade.speedup import (
+    Timing,
+    area,
+    best_batch_time_s,
+    cascade_time_s,
+    speedup_at,
+    tier2_best_batch_time_s,
+)
+from tangodistill.cascade.sweep import sweep
+from tangodistill.metrics import METRICS, score
+
+FRACTIONS = {"speedup_at_99": 0.99, "speedup_at_98": 0.98}
+"""Of the second tier's metric."""
+
+
+def operating_points(
+    labels: np.ndarray,
+    tier1_predictions: np.ndarray,
+    tier2_predictions: np.ndarray,
+    confidence: np.ndarray,
+    timing: Timing,
+    num_classes: int,
+) -> dict[str, np.ndarray]:
+    """Columns (points,) of every operating point, by ascending threshold, and of tier 2 alone as the last row.
+
+    `kind` is "cascade" or "second_only" (whose `threshold` is NaN); `time_s` is one example at a time,
+    `time_best_batch_s` at the tiers' best batch sizes, both over all examples; throughputs are examples per second, and
+    speedups are against "second_only" at the same way of batching.
+    """
+    swept = sweep(labels, tier1_predictions, tier2_predictions, confidence, num_classes)
+    n = len(swept.order)
+    if len(timing.tier1_s) != n:
+        raise ValueError(f"the times are of {len(timing.tier1_s)} examples, the predictions of {n}")
+    tier2 = {name: score(name, labels, tier2_predictions, num_classes) for name in METRICS}
+    time_s = np.append(cascade_time_s(swept, timing), timing.tier2_s.sum())
+    best_s = np.append(best_batch_time_s(swept.deferred, timing), tier2_best_batch_time_s(n, timing))
+    return {
+        "kind": np.append(np.repeat("cascade", len(swept.threshold)), "second_only"),
+        "threshold": np.append(swept.threshold, np.float32(np.nan)),
+        "deferral_rate": np.append(swept.deferral_rate, 1.0),
+        **{name: np.append(swept.metric(name), tier2[name]) for name in METRICS},
+        "time_s": time_s,
+        "time_best_batch_s": best_s,
+        "throughput_per_s": n / time_s,
+        "throughput_best_batch_per_s": n / best_s,
+        "speedup": time_s[-1] / time_s,
+        "speedup_best_batch": best_s[-1] / best_s,
+    }
+
+
+def summarise(
+    points: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    tier1_predictions: np.ndarray,
+    tier2_predictions: np.ndarray,
+    timing: Timing,
+    num_classes: int,
+    metric: str,
+    target: Target,
+) -> dict:
+    """What the operating points come to, ready for JSON: `speedup_at_99`, `speedup_at_98`, `area`, the same three under
+    `random` and `oracle`, and `best_on_report`, the point that meets the target on these very examples, or None.
+
+    Args: `points` from `operating_points` over the same arrays; `metric` "accuracy", "f1" or "mcc".
+    """
+    cascade = points["kind"] == "cascade"
+    tier2_metric = float(points[metric][~cascade][0])
+    tiers = (metric, labels, tier1_predictions, tier2_predictions, timing, num_classes)
+    second_only = tuple(float(points[name][~cascade][0]) for name in ("time_s", "time_best_batch_s"))
+
+    def of_baseline(curve: Baseline) -> dict:
+        speedups = (second_only[0] / curve.time_s, second_only[1] / curve.time_best_batch_s)
+        curve_summary = _curve_summary(curve.deferral_rate, curve.metric, *speedups, tier2_metric)
+        return {**curve_summary, "exact": curve.exact}
+
+    columns = (points[name][cascade] for name in ("deferral_rate", metric, "speedup", "speedup_best_batch"))
+    try:
+        best = asdict(choose(points, target, metric))
+    except ValueError:  # out of reach on these examples
+        best = None
+    return {
+        **_curve_summary(*columns, tier2_metric),
+        "random": of_baseline(random_baseline(*tiers)),
+        "oracle": of_baseline(oracle(*tiers)),
+        "best_on_report": best,
+    }
+
+
+def _curve_summary(
+    rate: np.ndarray, values: np.ndarray, speedup: np.ndarray, speedup_best_batch: np.ndarray, tier2_metric: float
+) -> dict:
+    summary = {}
+    for name, fraction in FRACTIONS.items():
+        batch1 = speedup_at(fraction, speedup, values, tier2_metric)
+        best_batch = speedup_at(fraction, speedup_best_batch, values, tier2_metric)
+        summary[name] = {
+            "batch1": batch1.interpolated,
+            "best_batch": best_batch.interpolated,
+            "attained_batch1": batch1.attained,
+            "attained_best_batch": best_batch.attained,
+            "reason": batch1.reason,
+        }
+    return {**summary, "area": area(rate, values)}

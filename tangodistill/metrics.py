@@ -1,0 +1,131 @@
+"""Accuracy, F1, MCC and calibration error on NumPy arrays.
+
+The three scores follow from three counts per class: how often it is true, how often predicted, and how often both.
+`scores_from_counts` turns counts of any shape into scores, so one definition serves two arrays, a million thresholds,
+or a set of random draws. Where a denominator is zero the score is 0, as in scikit-learn.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+METRICS = ("accuracy", "f1", "mcc")
+
+Counts = tuple[np.ndarray | int, np.ndarray | int, np.ndarray | int]
+"""Of one class: times true, times predicted, times both (int64, one shape or broadcastable)."""
+
+
+def class_counts(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> Iterator[Counts]:
+    """The counts of each class in id order, of class ids (n,) int64."""
+    true = np.bincount(labels, minlength=num_classes)
+    predicted = np.bincount(predictions, minlength=num_classes)
+    hit = np.bincount(labels[labels == predictions], minlength=num_classes)
+    return zip(true, predicted, hit, strict=True)
+
+
+def scores_from_counts(classes: Iterable[Counts]) -> dict[str, np.ndarray]:
+    """Accuracy, F1 and MCC from the counts of each class in id order, read one class at a time.
+
+    F1 is that of class 1 for two classes, and beyond the unweighted mean over the classes that are true or predicted
+    at least once (scikit-learn's macro average). MCC is the multiclass form of Gorodkin (2004), "Comparing two
+    K-category assignments by a K-category correlation coefficient".
+
+    Returns: one float64 array per metric, of the counts' shape.
+
+    >>> {name: round(float(value), 3) for name, value in scores_from_counts([(3, 2, 2), (2, 3, 2)]).items()}
+    {'accuracy': 0.8, 'f1': 0.8, 'mcc': 0.667}
+    """
+    seen = n = correct = chance = predicted_squares = true_squares = 0
+    f1_sum = present = 0.0
+    for true, predicted, hit in classes:
+        seen += 1
+        size = true + predicted
+        f1 = 2 * hit / np.maximum(size, 1)
+        f1_sum, present = f1_sum + f1, present + (size > 0)
+        n, correct, chance = n + true, correct + hit, chance + true * predicted
+        predicted_squares, true_squares = predicted_squares + predicted * predicted, true_squares + true * true
+    # whole numbers up to here: the covariances are exact
+    norm = np.sqrt(np.float64(n * n - true_squares) * (n * n - predicted_squares))
+    mcc = (n * correct - chance) / np.where(norm > 0, norm, np.inf)
+    return {"accuracy": correct / n, "f1": f1 if seen == 2 else f1_sum / present, "mcc": mcc}
+
+
+def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Share of predictions that equal their label; both (n,) class ids.
+
+    >>> accuracy([0, 1, 1, 0], [0, 1, 0, 0])
+    0.75
+    """
+    return score("accuracy", labels, predictions)
+
+
+def f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> float:
+    """F1 of class 1 for two classes, macro F1 beyond; both (n,) class ids.
+
+    >>> f1([0, 1, 1, 0], [0, 1, 1, 1], num_classes=2)
+    0.8
+    """
+    return score("f1", labels, predictions, num_classes)
+
+
+def mcc(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Matthews correlation coefficient, any number of classes; both (n,) class ids.
+
+    >>> mcc([0, 1, 2, 2], [0, 1, 2, 2])
+    1.0
+    """
+    return score("mcc", labels, predictions)
+
+
+def score(name: str, labels: np.ndarray, predictions: np.ndarray, num_classes: int | None = None) -> float:
+    """The metric of that name, "accuracy", "f1" or "mcc"; without `num_classes`, as many as the ids need.
+
+    Raises: ValueError for an unknown name, arrays of different lengths, no examples, or ids out of range.
+
+    >>> score("accuracy", [0, 1], [1, 1])
+    0.5
+    """
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
+    if num_classes is None:
+        num_classes = int(max(np.max(labels, initial=1), np.max(predictions, initial=1))) + 1
+    labels, predictions = check_class_ids(num_classes, labels=labels, predictions=predictions)
+    return float(scores_from_counts(class_counts(labels, predictions, num_classes))[name])
+
+
+def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
+    """Mean distance between confidence and accuracy over equal-width bins of confidence, weighted by their size.
+
+    Guo et al. (2017), "On Calibration of Modern Neural Networks", eq. 3; bins are open on the left.
+
+    Args: `confidence` (n,) in 0..1; `correct` (n,) bool.
+
+    >>> expected_calibration_error([0.75, 0.75, 0.5, 0.5], [True, True, True, False])
+    0.125
+    """
+    confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
+    bin_of = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gap = np.bincount(bin_of, confidence - correct, minlength=bins)
+    return float(np.abs(gap).sum() / len(confidence))
+
+
+def check_class_ids(num_classes: int, **arrays: np.ndarray) -> list[np.ndarray]:
+    """The named arrays as (n,) int64 class ids.
+
+    Raises: ValueError, naming the array, unless all are one-dimensional, equally long, not empty, and within
+    0..num_classes-1.
+    """
+    if num_classes < 2:
+        raise ValueError(f"at least two classes are needed, got num_classes={num_classes}")
+    checked = []
+    for name, values in arrays.items():
+        ids = np.asarray(values)
+        if ids.ndim != 1 or not ids.size or not np.issubdtype(ids.dtype, np.integer):
+            raise ValueError(f"{name} must be a non-empty list of integer class ids, got {ids.dtype} of {ids.shape}")
+        if checked and len(ids) != len(checked[0]):
+            raise ValueError(f"{name} has {len(ids)} entries, {next(iter(arrays))} has {len(checked[0])}")
+        if ids.min() < 0 or ids.max() >= num_classes:
+            row = int(np.argmax((ids < 0) | (ids >= num_classes)))
+            raise ValueError(f"{name}[{row}] is {ids[row]}, outside the class ids 0..{num_classes - 1}")
+        checked.append(ids.astype(np.int64, copy=False))
+    return checked
