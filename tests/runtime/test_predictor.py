@@ -1,0 +1,213 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tangodistill.cascade.confidence import softmax
+from tangodistill.runtime.cascade_folder import read_cascade, write_record
+from tangodistill.runtime.engines import TorchEngine
+from tangodistill.runtime.predictor import CascadePredictor, Prediction
+from tangodistill.user_error import UserError
+
+NAMES = ("negative", "positive")
+
+
+@pytest.fixture
+def predictor(cascade_folder):
+    return CascadePredictor.from_pretrained(cascade_folder)
+
+
+@pytest.fixture
+def pair_predictor(bilstm_folder, bert_folder):
+    engines = [TorchEngine.load(bilstm_folder), TorchEngine.load(bert_folder)]
+    return CascadePredictor(engines, NAMES, 0.88, (8, 4), text_columns=("question", "sentence"))
+
+
+class FakeEngine:
+    """Knows the logits of each text, and remembers the batches that it was asked for."""
+
+    label_names = NAMES
+
+    def __init__(self, logits):
+        self.known = logits
+        self.calls = []
+
+    def batches(self, texts, pairs=None, batch_size=1, pad_to_max=False):
+        for start in range(0, len(texts), batch_size):
+            rows = np.arange(start, min(start + batch_size, len(texts)))
+            self.calls.append([texts[row] for row in rows])
+            yield rows, np.array([self.known[texts[row]] for row in rows], np.float32)
+
+    def logits(self, texts, pairs=None, batch_size=1, pad_to_max=False):
+        return np.concatenate([logits for _, logits in self.batches(texts, pairs, batch_size, pad_to_max)])
+
+
+def test_answers_are_the_first_tiers_or_the_seconds(predictor, texts):
+    first, second = (tier.engine.logits(texts, batch_size=8) for tier in (predictor.first, predictor.second))
+    answers = predictor.answer(texts)
+    deferred = softmax(first).max(axis=1) < 0.88
+    assert 0 < deferred.sum() < len(texts)
+    np.testing.assert_array_equal(answers.tier, np.where(deferred, 2, 1))
+    np.testing.assert_allclose(answers.logits, np.where(deferred[:, None], second, first), atol=1e-5)
+    np.testing.assert_allclose(answers.confidence, softmax(first).max(axis=1), atol=1e-5)
+    assert answers.confidence.dtype == np.float32
+    assert (answers.answered_s > 0).all()
+
+
+def test_predictions_keep_the_order_and_name_the_labels(predictor, texts):
+    answers = predictor.answer(texts)
+    predictions = predictor.predict(texts)
+    assert [prediction.label for prediction in predictions] == [NAMES[i] for i in answers.predictions]
+    assert [prediction.tier for prediction in predictions] == answers.tier.tolist()
+    expected = softmax(answers.logits).max(axis=1)
+    np.testing.assert_allclose([prediction.probability for prediction in predictions], expected)
+
+
+def test_one_is_answered_as_among_many(predictor, texts):
+    for text, among_many in zip(texts, predictor.predict(texts), strict=True):
+        alone = predictor.predict(text)
+        assert isinstance(alone, Prediction)
+        assert (alone.label, alone.tier) == (among_many.label, among_many.tier)
+        assert alone.probability == pytest.approx(among_many.probability, abs=1e-5)
+        assert alone.confidence == pytest.approx(among_many.confidence, abs=1e-5)
+
+
+@pytest.mark.parametrize(("threshold", "tier"), [(-np.inf, 1), (0, 1), (2.0, 2), (np.inf, 2)])
+def test_extreme_thresholds_use_one_tier(predictor, texts, threshold, tier):
+    answers = predictor.answer(texts, threshold=threshold)
+    engine = (predictor.first, predictor.second)[tier - 1].engine
+    assert set(answers.tier) == {tier}
+    np.testing.assert_allclose(answers.logits, engine.logits(texts), atol=1e-5)
+
+
+def test_defers_strictly_below_the_threshold_in_float32(predictor, texts):
+    confidence = predictor.answer(texts, threshold=0).confidence
+    middle = np.sort(confidence)[20]
+    np.testing.assert_array_equal(predictor.answer(texts, threshold=middle).tier == 2, confidence < middle)
+    above = np.nextafter(np.float32(middle), np.float32(2))
+    np.testing.assert_array_equal(predictor.answer(texts, threshold=above).tier == 2, confidence <= middle)
+
+
+def test_a_threshold_that_is_no_number_is_refused(predictor):
+    with pytest.raises(UserError, match="threshold is not a number"):
+        predictor.predict("good", threshold=float("nan"))
+
+
+def test_second_tier_runs_when_its_batch_is_full_and_is_flushed_at_the_end():
+    sure, unsure = [3.0, 0.0], [0.1, 0.0]
+    first = FakeEngine({f"t{i}": unsure if i % 2 else sure for i in range(22)})  # 11 odd ones are deferred
+    second = FakeEngine({f"t{i}": [0.0, 5.0] for i in range(22)})
+    order = []
+    for name, engine in (("first", first), ("second", second)):
+        engine.calls = _Recorder(order, name)
+    CascadePredictor([first, second], NAMES, 0.7, batch_sizes=(6, 4)).answer([f"t{i}" for i in range(22)])
+    assert order == [
+        ("first", ["t0", "t1", "t2", "t3", "t4", "t5"]),
+        ("first", ["t6", "t7", "t8", "t9", "t10", "t11"]),
+        ("second", ["t1", "t3", "t5", "t7"]),
+        ("first", ["t12", "t13", "t14", "t15", "t16", "t17"]),
+        ("second", ["t9", "t11", "t13", "t15"]),
+        ("first", ["t18", "t19", "t20", "t21"]),
+        ("second", ["t17", "t19", "t21"]),
+    ]
+
+
+class _Recorder:
+    def __init__(self, order, name):
+        self.order, self.name = order, name
+
+    def append(self, texts):
+        self.order.append((self.name, texts))
+
+
+def test_labels_are_matched_by_name(bilstm_folder, swapped_folder, texts):
+    swapped = TorchEngine.load(swapped_folder)
+    assert swapped.label_names == NAMES[::-1]
+    predictor = CascadePredictor([TorchEngine.load(bilstm_folder), swapped], NAMES, threshold=2.0, batch_sizes=(8, 8))
+    expected = [swapped.label_names[i] for i in swapped.logits(texts).argmax(axis=1)]
+    assert [prediction.label for prediction in predictor.predict(texts)] == expected
+
+
+def test_tiers_with_other_labels_are_refused(bilstm_folder, stranger_folder):
+    engines = [TorchEngine.load(bilstm_folder), TorchEngine.load(stranger_folder)]
+    with pytest.raises(UserError, match="labels bad, good, but here they are negative, positive"):
+        CascadePredictor(engines, NAMES, 0.5)
+
+
+def test_pairs(pair_predictor, texts):
+    pairs = list(zip(texts, texts[::-1], strict=True))
+    predictions = pair_predictor.predict(pairs)
+    second = pair_predictor.second.engine.logits(texts, texts[::-1])
+    deferred = [row for row, prediction in enumerate(predictions) if prediction.tier == 2]
+    assert 0 < len(deferred) < len(pairs)
+    assert [predictions[row].label for row in deferred] == [NAMES[i] for i in second[deferred].argmax(axis=1)]
+    assert pair_predictor.predict(pairs[3]).label == predictions[3].label
+    assert pair_predictor.predict([list(pair) for pair in pairs]) == predictions
+
+
+def test_inputs_without_an_end_are_read_in_chunks(predictor, texts, monkeypatch):
+    monkeypatch.setattr("tangodistill.runtime.predictor.CHUNK_ROWS", 7)
+    read = []
+    stream = predictor.predict_iter(read.append(text) or text for text in texts)
+    first = next(stream)
+    assert len(read) == 7
+    labels = [first.label, *(prediction.label for prediction in stream)]
+    assert labels == [prediction.label for prediction in predictor.predict(texts)]
+
+
+def test_nothing_in_nothing_out(predictor):
+    assert predictor.predict([]) == []
+    assert predictor.predict(iter(())) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "found"), [(None, "None"), (7, "int 7"), (float("nan"), "float nan"), (("a", "b"), "tuple ('a', 'b')")]
+)
+def test_a_row_that_is_no_text_is_named(predictor, row, found):
+    with pytest.raises(UserError) as caught:
+        predictor.predict(["good", row])
+    assert str(caught.value) == f"row 1: expected a string, found {found}."
+
+
+@pytest.mark.parametrize(
+    ("row", "found"), [("good film", "str 'good film'"), (("a",), "tuple ('a',)"), (("a", None), "tuple ('a', None)")]
+)
+def test_a_row_that_is_no_pair_is_named(pair_predictor, row, found):
+    with pytest.raises(UserError) as caught:
+        pair_predictor.predict([("a", "b"), row])
+    assert str(caught.value) == f"row 1: expected a pair of strings (question, sentence), found {found}."
+
+
+def test_rows_are_numbered_over_chunks(predictor, monkeypatch):
+    monkeypatch.setattr("tangodistill.runtime.predictor.CHUNK_ROWS", 2)
+    with pytest.raises(UserError, match="row 4: expected a string, found None"):
+        predictor.predict(["good"] * 4 + [None])
+
+
+@pytest.mark.parametrize("text", ["", " ", "\x00", "🎬 ‏مرحبا", "\ud800 half", "bad " * 25_000])
+def test_odd_texts_are_answered(predictor, text):
+    assert predictor.predict(text, threshold=2.0).label in NAMES
+    assert predictor.predict([text, "good"], threshold=0)[0].label in NAMES
+
+
+def test_another_engines_threshold_is_not_borrowed(cascade_folder):
+    record = read_cascade(cascade_folder)
+    record.thresholds = {"onnxruntime-int8": 0.8}
+    write_record(cascade_folder, record)
+    with pytest.raises(UserError, match="no threshold for torch-fp32 .it has onnxruntime-int8.*tangodistill choose"):
+        CascadePredictor.from_pretrained(cascade_folder)
+
+
+def test_an_unknown_engine_is_refused(cascade_folder):
+    record = read_cascade(cascade_folder)
+    record.tiers[1].engine = "abacus"
+    write_record(cascade_folder, record)
+    with pytest.raises(UserError, match="tier bert wants abacus-fp32; known: torch-fp32"):
+        CascadePredictor.from_pretrained(cascade_folder)
+
+
+def test_serving_imports_no_training_library():
+    code = "import sys, tangodistill.runtime.predictor; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"lightning", "pytorch_lightning", "wandb", "nlpaug", "torchtext", "datasets", "pandas"} & set(loaded)
