@@ -44,7 +44,7 @@ def text_groups(texts: Sequence[str]) -> np.ndarray:
 
 
 def pair_groups(texts: Sequence[str], pairs: Sequence[str]) -> np.ndarray:
-    """Group the rows that share a text, on whichever side; an empty text ties nothing.
+    """Group the rows that share a text, on whichever side; an empty text ties only rows that are empty throughout.
 
     Args:
         texts, pairs: the two texts of n rows.
@@ -59,8 +59,7 @@ def pair_groups(texts: Sequence[str], pairs: Sequence[str]) -> np.ndarray:
     ties = [
         (row, first_row.setdefault(key, row))
         for row, sides in enumerate(zip(texts, pairs, strict=True))
-        for key in map(normalise, sides)
-        if key
+        for key in set(map(normalise, sides)) - {""} or {""}
     ]
     left, right = np.array(ties, dtype=np.int64).reshape(-1, 2).T
     return _components(len(texts), left, right)

@@ -17,6 +17,7 @@ from tangodistill.user_error import UserError
 
 SPLIT_FILES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 METRICS = ("accuracy", "f1", "mcc")
+SHORTEST_LENGTH = 8  # two texts, and the special tokens around them
 
 
 @dataclass
@@ -79,7 +80,10 @@ def load_labelled(config: DatasetConfig) -> LabelledData:
         for split, table in tables.items()
     }
     if len(present := set(labels["train"])) == 1:
-        raise UserError(f"{tables['train'].origin}: every row has the label '{present.pop()}'; two classes are needed.")
+        raise UserError(
+            f"{tables['train'].origin}: every row has the label '{present.pop()}'; at least two classes are needed."
+        )
+    _check_ids(splits, tables)
     task = replace(task, text_columns=columns["train"], label_names=tuple(names))
     files = {split: table.short_origin for split, table in tables.items()}
     return LabelledData(task, splits, files, dataset_fingerprint(config))
@@ -106,6 +110,18 @@ def dataset_fingerprint(config: DatasetConfig) -> str:
     return digest.hexdigest()
 
 
+def _check_ids(splits: dict[str, Dataset], tables: dict[str, Table]) -> None:
+    """Refuse an id that two splits use."""
+    split_of: dict[str, str] = {}
+    for split, rows in splits.items():
+        for value in rows["example_id"][:]:
+            if (first := split_of.setdefault(value, split)) != split:
+                raise UserError(
+                    f"{tables[split].origin}: example_id '{value}' is one of {tables[first].origin} too; "
+                    "ids must differ across the splits."
+                )
+
+
 def _task_of(config: DatasetConfig) -> Task:
     """The task's record with what the configuration says otherwise."""
     task = get_task(config.task)
@@ -115,6 +131,8 @@ def _task_of(config: DatasetConfig) -> Task:
         raise UserError(f"dataset.text_columns names {len(config.text_columns)} columns; give one, or two for pairs.")
     if config.label_names is not None and len(set(config.label_names)) != len(config.label_names):
         raise UserError("dataset.label_names names a class twice.")
+    if config.max_length is not None and config.max_length < SHORTEST_LENGTH:
+        raise UserError(f"dataset.max_length is {config.max_length}; at least {SHORTEST_LENGTH} tokens are needed.")
     return replace(
         task,
         label_column=config.label_column or task.label_column,

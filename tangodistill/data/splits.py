@@ -1,4 +1,4 @@
-"""The four roles of labelled data: train, selection, calibration, report; none knows another's texts."""
+"""The four roles of labelled data: train, selection, calibration, report; no held-out text is trained on."""
 
 import warnings
 from dataclasses import dataclass
@@ -110,7 +110,14 @@ def _given_roles(data: LabelledData) -> dict[str, str]:
 
 
 def _drop_leaks(train: Dataset, held_out: dict[str, Dataset]) -> tuple[Dataset, dict[str, int]]:
-    """Training rows that equal no held-out one; slices cut from them later are grouped, so equal none either."""
+    """Training rows that equal no held-out one.
+
+    Done before slices are cut, so that these hold no row of another role; and they are cut by groups of equal rows,
+    so that none of theirs stays behind.
+
+    Raises:
+        UserError: nothing is left.
+    """
     keep = np.ones(len(train), dtype=bool)
     dropped = dict.fromkeys(HELD_OUT, 0)
     texts, pairs = _texts(train)
@@ -118,6 +125,11 @@ def _drop_leaks(train: Dataset, held_out: dict[str, Dataset]) -> tuple[Dataset, 
         leaks = keep & LeakGuard(*_texts(rows)).leaks(texts, pairs)
         dropped[role] = int(leaks.sum())
         keep &= ~leaks
+    if not keep.any():
+        raise UserError(
+            "Every training row equals a row of the validation or test split; give splits that differ "
+            "(dataset.source, dataset.validation, dataset.test)."
+        )
     return train.select(np.flatnonzero(keep)), dropped
 
 
@@ -127,21 +139,21 @@ def _cut(train: Dataset, slices: int, seed: int, data: LabelledData) -> tuple[li
     groups = text_groups(texts) if pairs is None else pair_groups(texts, pairs)
     labels = np.array(train["label"][:], dtype=np.int64)
     size = _slice_size(len(train))
+    # groups larger than a slice stay in train; where they leave little, the slices share it
+    counts = np.unique(groups, return_counts=True)[1]
+    free = counts[counts <= size].sum()
+    quota = _quota(labels, min(size, free // slices), len(data.task.label_names))
     side = np.full(len(train), slices)
     rng = np.random.default_rng(seed)
     for number in range(slices):
-        quota = _quota(labels, size, len(data.task.label_names))
-        rows = _fill(np.flatnonzero(side == slices), groups, labels, quota, rng)
-        if not len(rows):
-            raise UserError(
-                f"{data.files['train']}: {len(train):,} rows cannot be cut into roles (too few, or all tied together "
-                "by shared texts); give dataset.validation and dataset.test, or more rows."
-            )
-        side[rows] = number
-    rest = np.flatnonzero(side == slices)
-    if len(np.unique(labels[rest])) < 2:
-        raise UserError(f"{data.files['train']}: {len(train):,} rows are too few to cut into roles; give more.")
-    return [np.flatnonzero(side == number) for number in range(slices)], rest
+        side[_fill(np.flatnonzero(side == slices), groups, labels, quota, rng)] = number
+    rows = [np.flatnonzero(side == number) for number in range(slices + 1)]
+    if not all(map(len, rows)) or len(np.unique(labels[rows[-1]])) < 2:
+        raise UserError(
+            f"{data.files['train']}: {len(train):,} rows cannot be cut into roles (too few, or tied together by "
+            "shared texts); give more rows, or dataset.validation and dataset.test."
+        )
+    return rows[:-1], rows[-1]
 
 
 def _slice_size(rows: int) -> int:
