@@ -187,6 +187,10 @@ def _trainer_cli(verb: str, arguments: list[str], parse_only: bool) -> Any:
             self.config = None  # named by Lightning's error handling before it is set
             super().parse_arguments(parser, args)
 
+        def _set_seed(self) -> None:
+            if not parse_only:
+                super()._set_seed()
+
         def instantiate_classes(self) -> None:
             if not parse_only:
                 super().instantiate_classes()
