@@ -225,10 +225,11 @@ def _trainer_keys() -> list[str]:
 
 def _quieten_lightning() -> None:
     """Leaves out Lightning's advertisements, and advice that does not fit how it is used here."""
-    tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    if not tips.filters:
-        tips.addFilter(lambda record: "Tip:" not in record.getMessage())
-    for advice in (".*does not have many workers.*", "LightningCLI's args parameter.*"):
+    unwanted = ("Tip:", "GPU available", "TPU available", "Loading `train_dataloader`", "will override existing callbacks")
+    rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    if not rank_zero.filters:
+        rank_zero.addFilter(lambda record: not any(words in record.getMessage() for words in unwanted))
+    for advice in (".*does not have many workers.*", "LightningCLI's args parameter.*", ".*LeafSpec. is deprecated.*"):
         warnings.filterwarnings("ignore", message=advice)
 
 

@@ -291,10 +291,10 @@ class RecipeRun:
             folder.discard()
             self.say(f"[{stage.name}] already done ({done.finished[:16]}), skipped")
             return
-        if forced:
-            folder.discard()
-        resumes = folder.begin(wanted)
-        self.say(f"[{stage.name}] {_reason(resumes, forced, done, wanted)}")
+        cut_off = folder.was_cut_off(wanted) and not forced
+        resumes = cut_off and _can_resume(stage, folder)
+        folder.begin(wanted, resumes)
+        self.say(f"[{stage.name}] {_reason(cut_off, resumes, forced, done, wanted)}")
         began = time.monotonic()
         self.execute(stage.verb, self._arguments(stage, folder))
         write_yaml(folder.work / "config.yaml", stage.config)
@@ -306,10 +306,18 @@ class RecipeRun:
         set_key(config, stage.output, str(folder.work))
         write_yaml(folder.work / "config.yaml", config)
         arguments = ["--config", str(folder.work / "config.yaml")]
-        checkpoint = folder.work / "checkpoints" / "last.ckpt"
-        if stage.verb == "fit" and checkpoint.exists():
-            arguments += ["--ckpt_path", str(checkpoint)]
+        if stage.verb == "fit" and _checkpoint(folder).exists():
+            arguments += ["--ckpt_path", str(_checkpoint(folder))]
         return arguments
+
+
+def _checkpoint(folder: StageFolder) -> Path:
+    return folder.work / "checkpoints" / "last.ckpt"
+
+
+def _can_resume(stage: Stage, folder: StageFolder) -> bool:
+    """Training goes on from its last checkpoint, `augment` and `label` from their shards; the others begin again."""
+    return _checkpoint(folder).exists() if stage.verb == "fit" else stage.verb in ("augment", "label")
 
 
 def _as_list(sources: str | list[str]) -> list[str]:
@@ -322,9 +330,9 @@ def _fingerprint(mapping: Any) -> str:
     return dataset_fingerprint(DatasetConfig(**mapping))
 
 
-def _reason(resumes: bool, forced: bool, done: StageRecord | None, wanted: StageRecord) -> str:
-    if resumes:
-        return "was cut off, resumes"
+def _reason(cut_off: bool, resumes: bool, forced: bool, done: StageRecord | None, wanted: StageRecord) -> str:
+    if cut_off:
+        return "was cut off, resumes" if resumes else "was cut off, begins again"
     if forced:
         return "runs anew: --force"
     if done is None:

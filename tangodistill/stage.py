@@ -1,7 +1,7 @@
 """One stage's folder on disk: what it was made from, and how it becomes `<out>/<stage>` in one step.
 
-A stage works in `<out>/.work-<stage>`, a sibling of the finished folder, so that relative links inside it stay true
-when it is renamed. `stage.json` says what the folder is made from; a folder without its `finished` was cut off.
+A stage works in `<out>/.work/<stage>`, so that the folder it writes has its own name already. `stage.json` says what
+the folder is made from; a folder without its `finished` was cut off.
 """
 
 import fcntl
@@ -89,8 +89,8 @@ class StageFolder:
 
     def __init__(self, out: Path, name: str):
         self.final = out / name
-        self.work = out / f".work-{name}"
-        self._replaced = out / f".replaced-{name}"
+        self.work = out / ".work" / name
+        self._replaced = out / ".replaced" / name
         self._recover()
 
     def _recover(self) -> None:
@@ -102,16 +102,18 @@ class StageFolder:
             self._replaced.rename(self.final)
         shutil.rmtree(self._replaced, ignore_errors=True)
 
-    def begin(self, record: StageRecord) -> bool:
-        """Makes the work folder ready; True where it holds the same work, cut off, to be resumed."""
+    def was_cut_off(self, record: StageRecord) -> bool:
+        """Whether the work folder holds the same work, not finished."""
         unfinished = read_record(self.work)
-        resumes = unfinished is not None and unfinished.hash == record.hash
+        return unfinished is not None and unfinished.hash == record.hash
+
+    def begin(self, record: StageRecord, resumes: bool) -> None:
+        """Makes the work folder ready: as it is where the stage resumes, else empty."""
         if not resumes:
             self.discard()
             self.work.mkdir(parents=True)
         record.started = _now()
         write_record(self.work, record)
-        return resumes
 
     def discard(self) -> None:
         """Throws unfinished work away."""
@@ -129,6 +131,7 @@ class StageFolder:
     def _rename(self) -> None:
         if self.final.exists():
             shutil.rmtree(self._replaced, ignore_errors=True)
+            self._replaced.parent.mkdir(exist_ok=True)
             self.final.rename(self._replaced)
         self.work.rename(self.final)
 
