@@ -1,8 +1,6 @@
 """The command line: `python -m tangodistill VERB`. Nothing heavy is imported before a verb needs it."""
 
-import logging
 import sys
-import warnings
 from argparse import ArgumentError
 from collections.abc import Callable
 from importlib import import_module
@@ -38,7 +36,7 @@ TRAINER_VERBS = ("fit", "validate", "test", "predict")
 NEXT = {
     "TeacherModule": "make a transfer set: {program} augment --config STAGE_FILE",
     "StudentModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
-    "CascadeModule": "write the report: {program} report --run_folder {parent}; serve: CascadePredictor.from_pretrained('{result}')",
+    "CascadeModule": "choose another operating point: {program} choose {result} --max_ms 20",
     "augment": "have the teacher label it: {program} label --transfer_set {result} --teacher FOLDER --output FOLDER",
     "label": "train a student on it: {program} fit --config STAGE_FILE --data.transfer_set {result}",
     "choose": "serve it: CascadePredictor.from_pretrained('{result}')",
@@ -126,7 +124,7 @@ def check(verb: str, arguments: list[str]) -> None:
 def _say_next(subject: str, result: Path) -> None:
     print(f"Result: {result}")
     if subject in NEXT:
-        print(f"Next, {NEXT[subject].format(program=PROGRAM, result=result, parent=result.parent)}")
+        print(f"Next, {NEXT[subject].format(program=PROGRAM, result=result)}")
 
 
 def _function_parser(verb: str) -> tuple[Callable[..., Any], Any]:
@@ -175,66 +173,18 @@ def _refuse_overridden_flags(verb: str, arguments: list[str]) -> None:
 
 
 def _trainer_cli(verb: str, arguments: list[str], parse_only: bool) -> Any:
-    """LightningCLI over this package's modules; `parse_only` stops before anything is built."""
-    _quieten_lightning()
-    from lightning import LightningDataModule, LightningModule
-    from lightning.pytorch.cli import LightningCLI
+    from tangodistill.modules.trainer_cli import TrainerCLI, trainer_keys
 
-    import_module("tangodistill.modules")  # so that class names need no module path
-
-    class TrainerCLI(LightningCLI):
-        def parse_arguments(self, parser: Any, args: Any) -> None:
-            self.config = None  # named by Lightning's error handling before it is set
-            super().parse_arguments(parser, args)
-
-        def _set_seed(self) -> None:
-            if not parse_only:
-                super()._set_seed()
-
-        def instantiate_classes(self) -> None:
-            if not parse_only:
-                super().instantiate_classes()
-
-        def _run_subcommand(self, subcommand: str) -> None:
-            if not parse_only:
-                super()._run_subcommand(subcommand)
-
-    parser_options = {"exit_on_error": False, "allow_abbrev": False}
     try:
-        return TrainerCLI(
-            LightningModule,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            parser_kwargs={"prog": PROGRAM, **parser_options, verb: {**parser_options, "description": VERBS[verb]}},
-            args=[verb, *arguments],
-        )
+        return TrainerCLI(verb, arguments, PROGRAM, VERBS[verb], parse_only)
     except ArgumentError as error:
-        raise UserError(message_of(error, _trainer_keys())) from error
-
-
-def _trainer_keys() -> list[str]:
-    import inspect
-
-    from lightning import Trainer
-
-    keys = [f"trainer.{name}" for name in inspect.signature(Trainer).parameters]
-    return [*keys, "model.class_path", "data.class_path", "trainer", "model", "data", "seed_everything", "ckpt_path"]
-
-
-def _quieten_lightning() -> None:
-    """Leaves out Lightning's advertisements, and advice that does not fit how it is used here."""
-    unwanted = ("Tip:", "GPU available", "TPU available", "Loading `train_dataloader`", "will override existing callbacks")
-    rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    if not rank_zero.filters:
-        rank_zero.addFilter(lambda record: not any(words in record.getMessage() for words in unwanted))
-    for advice in (".*does not have many workers.*", "LightningCLI's args parameter.*", ".*LeafSpec. is deprecated.*"):
-        warnings.filterwarnings("ignore", message=advice)
+        raise UserError(message_of(error, trainer_keys())) from error
 
 
 def _run(arguments: list[str]) -> None:
-    from tangodistill.recipe import Overrides, RecipeRun, read_recipe
+    from tangodistill.overrides import Overrides
+    from tangodistill.recipe import read_recipe
+    from tangodistill.recipe_run import RecipeRun
 
     parser = _parser("run")
     parser.add_argument("recipe", type=str, help="A shipped recipe's name (see `recipes`), or a recipe folder.")
@@ -254,7 +204,7 @@ def _run(arguments: list[str]) -> None:
     )
     parser.add_argument("--from", metavar="STAGE", help="Begin here; earlier stages are taken as they are.")
     parser.add_argument("--until", metavar="STAGE", help="Stop after this stage.")
-    parser.add_argument("--force", action="append", metavar="STAGE", default=[], help="Make this stage anew. Repeatable.")
+    parser.add_argument("--force", action="append", metavar="STAGE", default=[], help="Run it anew. Repeatable.")
     _refuse_overridden_flags("run", arguments)
     given = _parse(parser, arguments)
     recipe = read_recipe(given.recipe)

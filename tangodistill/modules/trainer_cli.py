@@ -1,0 +1,76 @@
+"""LightningCLI over this package's modules, for the verbs of the Trainer."""
+
+import inspect
+import logging
+import warnings
+
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningCLI
+
+import tangodistill.modules  # noqa: F401  (so that class names need no module path)
+
+NOT_HELPFUL_LOGS = (
+    "Tip:",
+    "GPU available",
+    "TPU available",
+    "Loading `train_dataloader`",
+    "will override existing callbacks",
+)
+NOT_HELPFUL_WARNINGS = (
+    ".*does not have many workers.*",
+    ".*LeafSpec. is deprecated.*",
+    "LightningCLI's args parameter.*",
+)
+
+
+class TrainerCLI(LightningCLI):
+    """One verb with its arguments; `parse_only` stops before anything is built or run.
+
+    Raises:
+        argparse.ArgumentError: a key or value that is not accepted.
+    """
+
+    def __init__(self, verb: str, arguments: list[str], program: str, description: str, parse_only: bool = False):
+        self.parse_only = parse_only
+        quieten_lightning()
+        options = {"exit_on_error": False, "allow_abbrev": False}
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            parser_kwargs={"prog": program, **options, verb: {**options, "description": description}},
+            args=[verb, *arguments],
+        )
+
+    def _set_seed(self) -> None:
+        if not self.parse_only:
+            super()._set_seed()
+
+    def instantiate_classes(self) -> None:
+        if not self.parse_only:
+            super().instantiate_classes()
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if not self.parse_only:
+            super()._run_subcommand(subcommand)
+
+
+def trainer_keys() -> list[str]:
+    """The keys that a stage file of the Trainer's verbs knows, without those of its model and data classes."""
+    keys = [f"trainer.{name}" for name in inspect.signature(Trainer).parameters]
+    return [*keys, "model.class_path", "data.class_path", "trainer", "model", "data", "seed_everything", "ckpt_path"]
+
+
+def quieten_lightning() -> None:
+    """Leaves out Lightning's advertisements, and advice that does not fit how it is used here."""
+    rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    if _is_helpful not in rank_zero.filters:
+        rank_zero.addFilter(_is_helpful)
+    for message in NOT_HELPFUL_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _is_helpful(record: logging.LogRecord) -> bool:
+    return not any(words in record.getMessage() for words in NOT_HELPFUL_LOGS)

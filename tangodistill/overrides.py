@@ -1,0 +1,77 @@
+"""What the command line changes in a recipe: other data, another teacher, single keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tangodistill.config import get_key, parse_yaml, set_key
+from tangodistill.recipe import Recipe, Stage
+from tangodistill.user_error import UserError
+
+DATA = "data"
+"""The pseudo stage of `--set data.KEY=VALUE`: the `dataset` mapping of every stage."""
+
+
+@dataclass
+class Overrides:
+    """What the command line changes in a recipe's stages."""
+
+    data: str | None = None
+    teacher: str | None = None
+    protocol: str = "natural"
+    settings: Sequence[str] = ()
+    """`STAGE.KEY=VALUE` each, VALUE in YAML."""
+
+    def apply(self, recipe: Recipe) -> None:
+        for stage in recipe.stages:
+            if self.data is not None and stage.dataset:
+                self._apply_data(stage)
+            if self.protocol != "natural" and stage.protocol:
+                set_key(stage.config, stage.protocol, self.protocol)
+        if self.teacher is not None:
+            self._apply_teacher(recipe)
+        for setting in self.settings:
+            self._apply_setting(recipe, setting)
+
+    def _apply_data(self, stage: Stage) -> None:
+        """Another source, without the validation and test sets that belong to the recipe's own."""
+        dataset = get_key(stage.config, stage.dataset)
+        dataset.pop("validation", None)
+        dataset.pop("test", None)
+        dataset["source"] = self.data
+
+    def _apply_teacher(self, recipe: Recipe) -> None:
+        stages = [stage for stage in recipe.stages if stage.teacher]
+        if not stages:
+            raise UserError(f"Recipe {recipe.name} has no stage that takes a teacher; --teacher has no place to go.")
+        verb = "validate" if is_classifier(self.teacher) else "fit"
+        for stage in stages:
+            set_key(stage.config, stage.teacher, self.teacher)
+            stage.verb = verb
+            if verb == "validate":
+                set_key(stage.config, "model.save_validated", True)
+
+    def _apply_setting(self, recipe: Recipe, setting: str) -> None:
+        target, equals, value = setting.partition("=")
+        name, dot, key = target.partition(".")
+        if not (equals and dot and key):
+            raise UserError(f"--set {setting}: expected STAGE.KEY=VALUE, for instance student.trainer.max_epochs=3.")
+        stages = [stage for stage in recipe.stages if stage.dataset] if name == DATA else [recipe.stage(name)]
+        for stage in stages:
+            set_key(stage.config, f"{stage.dataset}.{key}" if name == DATA else key, parse_yaml(value))
+
+
+def is_classifier(name: str) -> bool:
+    """Whether a model folder or hub name holds a sequence classifier, head included, by its config.json."""
+    from transformers import AutoConfig
+
+    import tangodistill.models  # noqa: F401  (registers this package's own architectures)
+    from tangodistill.data.packages import resolve
+
+    try:
+        config = AutoConfig.from_pretrained(resolve(name))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"--teacher {name}: no readable model config there ({str(error).splitlines()[0]}). "
+            "Give a folder with config.json and model.safetensors, or a hub name where the hub can be reached."
+        ) from error
+    return any(kind.endswith("ForSequenceClassification") for kind in config.architectures or [])

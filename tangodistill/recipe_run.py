@@ -1,0 +1,175 @@
+"""Runs a recipe's stages in order: skips what is done, resumes what was cut off, says which and why."""
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tangodistill.config import flatten, full_key, get_key, set_key, write_yaml
+from tangodistill.recipe import Recipe, Stage, as_list
+from tangodistill.stage import StageFolder, StageRecord, content_hash, describe_host, exclusive, read_record
+from tangodistill.user_error import UserError
+
+Execute = Callable[[str, list[str]], Any]
+"""Runs a verb with its command line arguments."""
+
+NOT_SEMANTIC = (
+    "trainer.logger",
+    "trainer.default_root_dir",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.log_every_n_steps",
+    "data.init_args.num_workers",
+    "workers",
+)
+"""Keys (with all below them) that change how a stage runs and not what it makes."""
+
+
+@dataclass
+class RecipeRun:
+    """One recipe at work in one output folder."""
+
+    recipe: Recipe
+    out: Path
+    execute: Execute
+    check: Execute
+    """Parses a verb's arguments without running it, so that a misspelt key stops the run before its first stage."""
+    say: Callable[[str], None] = print
+
+    def run(self, first: str | None = None, last: str | None = None, force: Sequence[str] = ()) -> None:
+        """Runs the stages from `first` to `last`; earlier ones are taken as they are, `force` ones made anew."""
+        for name in force:
+            self.recipe.stage(name)
+        names = [stage.name for stage in self.recipe.stages]
+        start = names.index(self.recipe.stage(first).name) if first else 0
+        stop = names.index(self.recipe.stage(last).name) + 1 if last else len(names)
+        if start >= stop:
+            raise UserError(f"--from {first} comes after --until {last}: nothing to run.")
+        with exclusive(self.out):
+            for stage in self.recipe.stages:
+                self._wire(stage)
+            self._check(self.recipe.stages[start:stop])
+            for stage in self.recipe.stages[:start]:
+                self._require(stage, f"--from {first}")
+            for stage in self.recipe.stages[start:stop]:
+                self._advance(stage, forced=stage.name in force)
+
+    def _wire(self, stage: Stage) -> None:
+        """Points a stage's input and output keys, and its logger, into the run's folder."""
+        for key, sources in stage.inputs.items():
+            folders = [str(self.out / source) for source in as_list(sources)]
+            set_key(stage.config, key, folders if isinstance(sources, list) else folders[0])
+        set_key(stage.config, stage.output, str(self.out / stage.name))
+        if get_key(stage.config, "trainer.logger.class_path"):
+            set_key(stage.config, "trainer.logger.group", self.out.name)
+            set_key(stage.config, "trainer.logger.save_dir", str(self.out))
+
+    def _check(self, stages: list[Stage]) -> None:
+        with TemporaryDirectory() as scratch:
+            for stage in stages:
+                path = Path(scratch) / f"{stage.name}.yaml"
+                write_yaml(path, stage.config)
+                try:
+                    self.check(stage.verb, ["--config", str(path)])
+                except UserError as error:
+                    raise UserError(f"Stage {stage.name}: {error}") from error
+
+    def _require(self, stage: Stage, why: str) -> StageRecord:
+        record = read_record(StageFolder(self.out, stage.name).final)
+        if record is None or not record.finished:
+            raise UserError(f"{why} needs the result of stage {stage.name} in {self.out}; it is not there. Run it first.")
+        return record
+
+    def _record(self, stage: Stage) -> StageRecord:
+        """What the stage's result would be made from, as things stand."""
+        inputs = {
+            key: " ".join(self._identity(stage, source) for source in as_list(sources))
+            for key, sources in stage.inputs.items()
+        }
+        skipped = [*NOT_SEMANTIC, stage.output, *stage.inputs]
+        if stage.dataset:
+            inputs[stage.dataset] = _fingerprint(get_key(stage.config, stage.dataset))
+            skipped += [f"{stage.dataset}.{key}" for key in ("source", "validation", "test")]
+        for key in [*stage.files, *([stage.teacher] if stage.teacher else [])]:
+            path = Path(str(get_key(stage.config, key)))
+            if path.exists():
+                inputs[key] = content_hash(path)
+                skipped.append(key)
+        prefixes = [".".join(full_key(stage.config, key)) for key in skipped]
+        settings = {
+            key: value
+            for key, value in flatten(stage.config).items()
+            if not any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)
+        }
+        seed = stage.config.get("seed_everything", stage.config.get("seed"))
+        return StageRecord(stage.name, stage.verb, settings, inputs, seed=seed, machine=describe_host())
+
+    def _identity(self, stage: Stage, source: str) -> str:
+        if source != ".":
+            return self._require(self.recipe.stage(source), f"Stage {stage.name}").identity
+        earlier = self.recipe.stages[: self.recipe.stages.index(stage)]
+        return " ".join(self._require(other, f"Stage {stage.name}").identity for other in earlier)
+
+    def _advance(self, stage: Stage, forced: bool) -> None:
+        """Skips, resumes or runs one stage, and says which and why."""
+        folder = StageFolder(self.out, stage.name)
+        wanted, done = self._record(stage), read_record(folder.final)
+        if folder.final.exists() and done is None and not forced:
+            raise UserError(
+                f"{folder.final} was not made by `run` (it holds no stage.json). "
+                f"Move it away, choose another --out, or replace it with --force {stage.name}."
+            )
+        if done is not None and done.hash == wanted.hash and not forced:
+            folder.discard()
+            self.say(f"[{stage.name}] already done ({done.finished[:16]}), skipped")
+            return
+        cut_off = folder.was_cut_off(wanted) and not forced
+        resumes = cut_off and _can_resume(stage, folder)
+        folder.begin(wanted, resumes)
+        self.say(f"[{stage.name}] {_reason(cut_off, resumes, forced, done, wanted)}")
+        began = time.monotonic()
+        self.execute(stage.verb, self._arguments(stage, folder))
+        write_yaml(folder.work / "config.yaml", stage.config)
+        folder.finish(wanted)
+        self.say(f"[{stage.name}] done in {_minutes(time.monotonic() - began)}: {folder.final}")
+
+    def _arguments(self, stage: Stage, folder: StageFolder) -> list[str]:
+        config = copy.deepcopy(stage.config)
+        set_key(config, stage.output, str(folder.work))
+        write_yaml(folder.work / "config.yaml", config)
+        arguments = ["--config", str(folder.work / "config.yaml")]
+        if stage.verb == "fit" and _checkpoint(folder).exists():
+            arguments += ["--ckpt_path", str(_checkpoint(folder))]
+        return arguments
+
+
+def _checkpoint(folder: StageFolder) -> Path:
+    return folder.work / "checkpoints" / "last.ckpt"
+
+
+def _can_resume(stage: Stage, folder: StageFolder) -> bool:
+    """Training goes on from its last checkpoint, `augment` and `label` from their shards; the others begin again."""
+    return _checkpoint(folder).exists() if stage.verb == "fit" else stage.verb in ("augment", "label")
+
+
+def _fingerprint(mapping: Any) -> str:
+    from tangodistill.data.sources import DatasetConfig, dataset_fingerprint
+
+    return dataset_fingerprint(DatasetConfig(**mapping))
+
+
+def _reason(cut_off: bool, resumes: bool, forced: bool, done: StageRecord | None, wanted: StageRecord) -> str:
+    if cut_off:
+        return "was cut off, resumes" if resumes else "was cut off, begins again"
+    if forced:
+        return "runs anew: --force"
+    if done is None:
+        return "runs"
+    return f"runs anew: {'; '.join(done.differences(wanted))}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
