@@ -13,6 +13,8 @@ from tangodistill.models.bilstm import BiLSTMForSequenceClassification
 from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.user_error import UserError
 
+NO_LIMIT = 1_000_000  # tokens; a tokenizer without a limit says 1e30, which its Rust core can't hold
+
 
 class TorchEngine:
     """One tier, run by PyTorch in fp32 on the CPU. An example's logits don't depend on the batch that it is in.
@@ -37,9 +39,8 @@ class TorchEngine:
         self.model = model
         self.label_names: tuple[str, ...] = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
         self.parameters: int = sum(parameter.numel() for parameter in model.parameters())
-        self.max_length = min(
-            limit for limit in (max_length, tokenizer.model_max_length, _position_limit(model)) if limit is not None
-        )
+        limits = (max_length, tokenizer.model_max_length, _position_limit(model), NO_LIMIT)
+        self.max_length: int = min(limit for limit in limits if limit is not None)
         self.threads = threads
         # a recurrent first tier pays for every padded step, and short batches of one length need none
         self.exact_length = isinstance(model, BiLSTMForSequenceClassification)
@@ -126,6 +127,8 @@ def label_columns(engine: TorchEngine, label_names: Sequence[str]) -> np.ndarray
 def _position_limit(model: PreTrainedModel) -> int | None:
     """Tokens that the model has positions for. RoBERTa's family numbers them from the padding id + 1, so has fewer."""
     limit = getattr(model.config, "max_position_embeddings", None)
+    if limit is None or limit < 0:  # relative positions; XLNet says -1
+        return None
     embeddings = getattr(model.base_model, "embeddings", None)
     padding_idx = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
-    return limit if limit is None or padding_idx is None else limit - padding_idx - 1
+    return limit if padding_idx is None else limit - padding_idx - 1

@@ -9,9 +9,11 @@ from transformers import (
     AutoTokenizer,
     RobertaConfig,
     RobertaForSequenceClassification,
+    XLNetConfig,
+    XLNetForSequenceClassification,
 )
 
-from tangodistill.runtime.engines import TorchEngine, label_columns
+from tangodistill.runtime.engines import NO_LIMIT, TorchEngine, label_columns
 from tangodistill.user_error import UserError
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -100,6 +102,13 @@ def test_roberta_has_two_positions_fewer(bert_folder, texts):
     config = RobertaConfig(vocab_size=32, max_position_embeddings=18, pad_token_id=1, type_vocab_size=2, **sizes)
     engine = TorchEngine(RobertaForSequenceClassification(config).eval(), AutoTokenizer.from_pretrained(bert_folder))
     assert engine.max_length == 16
+    assert np.isfinite(engine.logits(texts, batch_size=4)).all()
+
+
+def test_a_model_without_positions_has_no_limit(bert_folder, texts):
+    config = XLNetConfig(vocab_size=32, d_model=16, n_layer=1, n_head=2, d_inner=16)
+    engine = TorchEngine(XLNetForSequenceClassification(config).eval(), AutoTokenizer.from_pretrained(bert_folder))
+    assert engine.max_length == NO_LIMIT
     assert np.isfinite(engine.logits(texts, batch_size=4)).all()
 
 
