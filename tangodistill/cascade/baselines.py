@@ -186,7 +186,8 @@ def _greedy_oracle(
         if not left.any():
             return tuple(np.array(column) for column in zip(*points, strict=True))
         # one more move of a kind adds just that kind's change
-        ranked = np.argsort(-score(lambda change: moved @ change + change), kind="stable")
+        one_more = (left > 0).astype(np.int8)
+        ranked = np.argsort(-score(lambda change, more=one_more: moved @ change + change * more), kind="stable")
         before = np.cumsum(left[ranked]) - left[ranked]
         moved[ranked] += np.clip(step - before, 0, left[ranked])
 

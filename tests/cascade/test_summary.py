@@ -1,0 +1,99 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from random_cascades import cases
+
+from tangodistill.cascade.choose import Target
+from tangodistill.cascade.summary import operating_points, summarise
+
+SPEEDUP_KEYS = {"batch1", "best_batch", "attained_batch1", "attained_best_batch", "reason"}
+
+
+def summary_of(case, metric, target=None):
+    points = operating_points(*case.answers, case.confidence, case.timing, case.num_classes)
+    target = target or Target("keep", 0.99)
+    return points, summarise(points, *case.answers, case.timing, case.num_classes, metric, target)
+
+
+@given(cases())
+def test_operating_points_end_with_the_second_tier_alone(case):
+    points = operating_points(*case.answers, case.confidence, case.timing, case.num_classes)
+    assert list(points) == [
+        "kind",
+        "threshold",
+        "deferral_rate",
+        "accuracy",
+        "f1",
+        "mcc",
+        "time_s",
+        "time_best_batch_s",
+        "throughput_per_s",
+        "throughput_best_batch_per_s",
+        "speedup",
+        "speedup_best_batch",
+    ]
+    assert points["kind"].tolist() == ["cascade"] * (len(set(case.confidence)) + 1) + ["second_only"]
+    assert points["threshold"].dtype == np.float32 and np.isnan(points["threshold"][-1])
+    assert points["time_s"][-1] == case.timing.tier2_s.sum()
+    assert points["speedup"][-1] == points["speedup_best_batch"][-1] == 1
+    assert np.all(np.diff(points["time_s"][:-1]) > 0)
+    np.testing.assert_allclose(points["throughput_per_s"] * points["time_s"], len(case.labels))
+    best_s = points["time_best_batch_s"]
+    np.testing.assert_allclose(points["speedup_best_batch"], best_s[-1] / best_s)
+    # deferring all costs the first tier on top of the second, and answers alike
+    for name in ("accuracy", "f1", "mcc"):
+        assert points[name][-2] == points[name][-1]
+    assert points["speedup"][-2] < 1
+
+
+@given(cases())
+def test_summary_is_valid_json_with_the_same_keys_for_each_curve(case):
+    for metric in ("accuracy", "mcc"):
+        _, summary = summary_of(case, metric)
+        again = json.loads(json.dumps(summary, allow_nan=False))
+        assert again == summary
+        for curve in (summary, summary["random"], summary["oracle"]):
+            assert set(curve["speedup_at_99"]) == set(curve["speedup_at_98"]) == SPEEDUP_KEYS
+            assert isinstance(curve["area"], float)
+
+
+@given(cases())
+def test_attained_speedup_is_the_fastest_real_point_of_the_cascade(case):
+    points, summary = summary_of(case, "accuracy")
+    cascade = points["kind"] == "cascade"
+    meets = cascade & (points["accuracy"] >= 0.99 * points["accuracy"][-1])
+    assert summary["speedup_at_99"]["attained_batch1"] == points["speedup"][meets].max()
+    assert summary["speedup_at_99"]["attained_best_batch"] == points["speedup_best_batch"][meets].max()
+    assert summary["speedup_at_99"]["attained_batch1"] <= summary["speedup_at_99"]["batch1"]
+
+
+def test_real_cascade_lies_between_random_and_oracle(real_case):
+    for metric in ("accuracy", "f1", "mcc"):
+        points, summary = summary_of(real_case, metric)
+        for name in ("speedup_at_99", "speedup_at_98"):
+            for clock in ("batch1", "best_batch"):
+                speeds = [curve[name][clock] for curve in (summary["random"], summary, summary["oracle"])]
+                assert 1 < speeds[0] < speeds[1] < speeds[2] < points["speedup_best_batch"].max()
+        assert abs(summary["random"]["area"]) < 0.001 < summary["area"] < summary["oracle"]["area"]
+        best = summary["best_on_report"]
+        assert best["speedup"] == summary["speedup_at_99"]["attained_batch1"]
+        assert best["metric_value"] >= 0.99 * points[metric][-1]
+
+
+def test_random_speedup_follows_from_the_either_or_reading(real_case):
+    points, summary = summary_of(real_case, "accuracy")
+    tier1, tier2 = points["accuracy"][[0, -1]]
+    share = (0.99 * tier2 - tier1) / (tier2 - tier1)
+    r = real_case.timing.tier1_s.sum() / real_case.timing.tier2_s.sum()
+    assert summary["random"]["speedup_at_99"]["batch1"] == pytest.approx(1 / ((1 - share) * r + share), rel=1e-4)
+
+
+def test_a_target_out_of_reach_leaves_no_best_point(real_case):
+    assert summary_of(real_case, "accuracy", Target("keep", 2.0))[1]["best_on_report"] is None
+
+
+def test_times_of_other_examples_are_refused(real_case):
+    with pytest.raises(ValueError, match="the times are of 1821 examples, the predictions of 10"):
+        operating_points(*(a[:10] for a in real_case.answers), real_case.confidence[:10], real_case.timing, 2)
