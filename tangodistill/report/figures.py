@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -143,17 +144,15 @@ def errors_by_confidence(table: pd.DataFrame, summary: Mapping) -> Figure:
     return figure
 
 
-def split_name(summary: Mapping) -> str:
-    """The evaluated data in words: role, file and number of examples."""
-    split = summary["split"]
-    where = f"{split['role']} role, {split['file']}" if isinstance(split, Mapping) else str(split)
-    return f"{where}, n = {summary['n']:,}"
+def data_name(summary: Mapping) -> str:
+    """The evaluated data in words, as it stands by every number: task, role and file, number of examples."""
+    return f"{summary['task']}, {summary['split']}, n = {summary['n']:,}"
 
 
 def _subtitle(summary: Mapping, *more: str) -> str:
-    data = f"{summary['task']} · {split_name(summary)}"
-    room = 66 - len(" · ".join(more))
-    return " · ".join([data if len(data) <= room else data[: room - 1] + "…", *more])
+    """Task, count and whatever fits of the role and file."""
+    count = " · ".join([str(summary["task"]), f"n = {summary['n']:,}", *more])
+    return f"{count} · {textwrap.shorten(str(summary['split']), max(66 - len(count), 8), placeholder='…')}"
 
 
 def _row_at(curve: pd.DataFrame, deferral_rate: float) -> pd.Series:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tangodistill import __version__
 from tangodistill.report import tables
 from tangodistill.report.canvas import inline_svg, save
-from tangodistill.report.figures import METRIC_NAMES, cascade_figures
+from tangodistill.report.figures import METRIC_NAMES, cascade_figures, data_name
 from tangodistill.report.markup import details, hundredfold, paragraph, percent, rate, section, times
 from tangodistill.report.run_files import Measured, read_json_files, read_measured
 
@@ -50,7 +50,7 @@ def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
     summary = measured.summary
     style = files("tangodistill.report").joinpath("report.css").read_text(encoding="utf-8")
     body = (
-        f'<header><p class="eyebrow">tangodistill · {escape(tables.data_name(measured))}</p>'
+        f'<header><p class="eyebrow">tangodistill · {escape(data_name(measured.summary))}</p>'
         f"<h1>{escape(headline(measured))}</h1>{paragraph(_second_sentence(measured))}</header><main>",
         section("At a glance", tables.main_table(measured), paragraph(_how_timed(summary), "note")),
         section("How fast at 99 % and 98 % of the second tier", tables.speedup_table(measured)),
@@ -96,7 +96,7 @@ def _second_sentence(measured: Measured) -> str:
     return (
         f"{percent(1 - chosen['deferral_rate'])} of the examples are answered by the first tier, the others by the "
         f"teacher. The speed is {source} in batches, through the queue; one example at a time it is {times(speedup)}. "
-        f"The threshold was chosen on the {chosen['chosen_on']} data ({chosen['target']})."
+        f"The threshold was chosen on {chosen['chosen_on']}: {chosen['target']}."
     )
 
 
@@ -123,7 +123,7 @@ def _alternative(name: str, measured: Measured) -> str:
     """A figure in words, for who cannot see it."""
     chosen = measured.point_at(measured.summary["chosen"]["deferral_rate"])
     first, second = measured.first_only, measured.second_only
-    metric, data = METRIC_NAMES[measured.metric], tables.data_name(measured)
+    metric, data = METRIC_NAMES[measured.metric], data_name(measured.summary)
     if name == "errors_by_confidence":
         return (
             f"Heat table of {data}: shares of examples that the second tier mends or spoils, by tenth of the first "

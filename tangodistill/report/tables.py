@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tangodistill.report.figures import METRIC_NAMES
+from tangodistill.report.figures import METRIC_NAMES, data_name
 from tangodistill.report.markup import (
     NONE,
     flatten,
@@ -37,7 +37,9 @@ def main_table(measured: Measured) -> str:
         ["Examples/s, one at a time", *(rate(point["throughput_per_s"]) for point in points)],
         ["Speed, one at a time", *(times(point["speedup"]) for point in points)],
     ]
-    return table(data_name(measured), ["", "Teacher (tier 2)", "Student (tier 1)", "Cascade (chosen)"], rows, "contest")
+    return table(
+        data_name(measured.summary), ["", "Teacher (tier 2)", "Student (tier 1)", "Cascade (chosen)"], rows, "contest"
+    )
 
 
 def best_batch_seconds(summary: Mapping) -> float:
@@ -73,7 +75,7 @@ def speedup_table(measured: Measured) -> str:
         if source is not None
     )
     return (
-        table(f"Speedup over the second tier alone; {data_name(measured)}", header, rows, strong=cascade_rows)
+        table(f"Speedup over the second tier alone; {data_name(measured.summary)}", header, rows, strong=cascade_rows)
         + "".join(paragraph(reason, "note") for reason in reasons)
         + paragraph(
             f"The first figure of each pair is interpolated between operating points, “attained” is the fastest real "
@@ -87,7 +89,7 @@ def chosen_table(measured: Measured) -> str:
     """The chosen operating point beside the best one on the report data itself (the paper's reading)."""
     chosen, best = measured.summary["chosen"], measured.summary.get("best_on_report")
     rows = []
-    for name, point in ((f"Chosen on {chosen['chosen_on']}", chosen), ("Best on report (the paper's reading)", best)):
+    for name, point in (("Chosen on calibration", chosen), ("Best on report (the paper's reading)", best)):
         if point is None:
             continue
         here = measured.point_at(point["deferral_rate"])
@@ -106,10 +108,8 @@ def chosen_table(measured: Measured) -> str:
         "batch 1",
         "best batch",
     ]
-    where = (
-        f"Target: {chosen['target']}; thresholds chosen on {chosen['chosen_on']} (n = {len(measured.calibration):,})"
-    )
-    return table(f"{where}; values on {data_name(measured)}", header, rows, strong=[0])
+    where = f"Target: {chosen['target']}; threshold chosen on {chosen['chosen_on']}, n = {len(measured.calibration):,}"
+    return table(f"{where}; values on {data_name(measured.summary)}", header, rows, strong=[0])
 
 
 def time_check(measured: Measured) -> str:
@@ -118,18 +118,19 @@ def time_check(measured: Measured) -> str:
     predicted, run = chosen["predicted_s"], chosen.get("measured_s")
     if not run:
         return paragraph("The chosen point was not run for real: its time is predicted.", "note")
-    off = run / predicted - 1
+    off, warnings = run / predicted - 1, []
     caption = f"All {measured.summary['n']:,} report examples through the cascade, queue included, best batch"
     rows = [["Chosen point", seconds(predicted), seconds(run), f"{100 * off:+.1f} %"]]
-    warning = ""
     if abs(off) > PREDICTION_TOLERANCE:
-        warning = paragraph(
+        warnings.append(
             f"Warning: the measured time differs from the predicted one by {100 * abs(off):.0f} %, more than 10 %. "
-            "Other work on this machine is the usual cause: measure again on an idle one before relying on "
-            "the speedups.",
-            "warning",
+            "Other work on this machine is the usual cause: measure again at rest before relying on the speedups."
         )
-    return table(caption, ["", "predicted", "measured", "difference"], rows) + warning
+    if (measured.summary.get("machine") or {}).get("busy"):
+        warnings.append("Warning: other processes were at work on the machine while the times were taken.")
+    return table(caption, ["", "predicted", "measured", "difference"], rows) + "".join(
+        paragraph(warning, "warning") for warning in warnings
+    )
 
 
 def response_table(measured: Measured) -> str:
@@ -144,7 +145,10 @@ def response_table(measured: Measured) -> str:
     }
     rows = [[name, *(seconds(v) for v in (t.mean(), t.quantile(0.5), t.quantile(0.95)))] for name, t in cases.items()]
     return table(
-        f"One request at a time; {data_name(measured)}", ["", "mean", "median", "95th percentile"], rows, strong=[2]
+        f"One request at a time; {data_name(measured.summary)}",
+        ["", "mean", "median", "95th percentile"],
+        rows,
+        strong=[2],
     )
 
 
@@ -163,15 +167,21 @@ def tier_table(measured: Measured) -> str:
         *(f"{name} (×100)" for name in METRIC_NAMES.values()),
         "best batch size",
     ]
-    return table(f"The tiers; {data_name(measured)}", header, rows)
+    note = ""
+    if quality := measured.summary.get("calibration_of_tier1"):
+        note = (
+            f"Confidence of the first tier: expected calibration error {plain(quality['ece'])}; area under the ROC "
+            f"curve for a right answer {plain(quality['auroc'])}."
+        )
+    return table(f"The tiers; {data_name(measured.summary)}", header, rows) + (paragraph(note, "note") if note else "")
 
 
 def student_settings_table(measured: Measured) -> str:
-    """Other first tiers that were measured on the same data; empty where there are none."""
-    others = measured.summary.get("student_settings") or []
-    rows = [[other["name"], *(hundredfold(other["metrics"].get(name)) for name in METRIC_NAMES)] for other in others]
+    """The first tier beside other settings of it on the same data; empty where there are none."""
+    settings = measured.summary.get("student_settings") or []
+    rows = [[each["name"], *(hundredfold(each["metrics"].get(name)) for name in METRIC_NAMES)] for each in settings]
     header = ["", *(f"{name} (×100)" for name in METRIC_NAMES.values())]
-    return table(f"Other first tiers measured; {data_name(measured)}", header, rows) if rows else ""
+    return table(f"Settings of the student; {data_name(measured.summary)}", header, rows) if rows else ""
 
 
 def batch_table(measured: Measured) -> str:
@@ -187,20 +197,12 @@ def batch_table(measured: Measured) -> str:
 def data_table(measured: Measured) -> str:
     """Which data played which role."""
     summary = measured.summary
-    roles = dict(summary.get("roles") or {})
-    split = summary["split"]
-    report_file = split["file"] if isinstance(split, Mapping) else str(split)
-    roles.setdefault("calibration", "threshold")
-    roles.setdefault("report", report_file)
-    rows = []
-    for role, description in roles.items():
-        text = (
-            ", ".join(f"{k} {v}" for k, v in flatten(description))
-            if isinstance(description, Mapping)
-            else str(description)
-        )
-        count = {"calibration": len(measured.calibration), "report": summary["n"]}.get(role)
-        rows.append([role, text, NONE if count is None else f"n = {count:,}"])
+    roles = summary.get("roles") or {"calibration": NONE, "report": summary["split"]}
+    counts = {"calibration": len(measured.calibration), "report": summary["n"]}
+    rows = [
+        [role, str(description), f"n = {counts[role]:,}" if role in counts else NONE]
+        for role, description in roles.items()
+    ]
     return table(
         "Every number of this report is of the report role unless it says otherwise",
         ["role", "data", "examples measured"],
@@ -213,10 +215,3 @@ def mapping_table(caption: str, mapping: Mapping) -> str:
     """A nested mapping, one row per value; empty for an empty one."""
     rows = flatten(mapping)
     return table(caption, ["key", "value"], rows, "words") if rows else ""
-
-
-def data_name(measured: Measured) -> str:
-    """The evaluated data in words, as it stands by every number."""
-    split = measured.summary["split"]
-    where = f"{split['role']} role ({split['file']})" if isinstance(split, Mapping) else str(split)
-    return f"{measured.summary['task']}, {where}, n = {measured.summary['n']:,}"

@@ -106,7 +106,7 @@ def test_headline_admits_that_there_is_no_gain(own_run):
 
 def test_numbers_stand_with_split_and_count(page):
     captions = [attrs["aria-label"] for tag, attrs in page.attributes if attrs.get("class") == "scroll"]
-    of_results = [caption for caption in captions if "report role" in caption and "Every number" not in caption]
+    of_results = [caption for caption in captions if "report (" in caption]
     assert len(of_results) == 5 and all(
         "test_labelled.tsv" in caption and "n = 400" in caption for caption in of_results
     )
@@ -132,6 +132,11 @@ def test_missing_speedup_gives_its_reason(own_run):
 def test_wrong_prediction_is_flagged(tmp_path, slower, warned):
     write_run(tmp_path, *random_logits(60, seed=0), slower=slower)
     assert ("Warning: the measured time differs" in Page(write_report(tmp_path)).text) == warned
+
+
+def test_busy_machine_is_flagged(own_run):
+    change_summary(own_run, lambda s: s["machine"].update(busy=True))
+    assert "Warning: other processes were at work" in Page(write_report(own_run)).text
 
 
 def test_text_from_outside_is_escaped(own_run):

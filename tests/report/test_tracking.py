@@ -68,6 +68,12 @@ def read_offline_run(folder):
     return held
 
 
+def close():
+    """End the run, and W&B's own process with it: only then is the file sure to be whole."""
+    wandb.finish()
+    wandb.teardown()
+
+
 @pytest.fixture(autouse=True)
 def nobody_logged_in(monkeypatch, tmp_path):
     """A machine without key, netrc or settings, and without a terminal to ask at."""
@@ -77,10 +83,9 @@ def nobody_logged_in(monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
-    wandb.teardown()
+    close()
     yield
-    wandb.finish()
-    wandb.teardown()
+    close()
 
 
 @pytest.fixture
@@ -95,13 +100,13 @@ def test_offline_file_holds_what_was_logged(measured, tmp_path, capsys):
     log_cascade(logger, measured.summary, measured.points, cascade_figures(measured))
     logger.finalize("success")
     logger.finalize("success")
-    wandb.finish()
+    close()
     assert capsys.readouterr().out.count("wandb sync") == 1
 
     held = read_offline_run(tmp_path / "new")
     run = held["run"]
     assert (run.project, run.display_name, run.run_group, run.job_type) == ("demo", "cascade", "run-1", "cascade")
-    assert held["config"]["cascade"]["split"] == {"role": "report", "file": "test_labelled.tsv"}
+    assert held["config"]["cascade"]["split"] == "report (test_labelled.tsv, 400 rows)"
     assert held["config"]["cascade"]["machine"]["cores"] == 2
 
     expected = cascade_scalars(measured.summary)
@@ -126,7 +131,7 @@ def test_axes_are_defined(measured, tmp_path):
     logger = RunLogger(save_dir=str(tmp_path))
     logger.log_metrics({"train/loss": 0.5}, step=3)
     log_cascade(logger, measured.summary, measured.points, {})
-    wandb.finish()
+    close()
     held = read_offline_run(tmp_path)
     assert held["metrics"]["*"] == "trainer/global_step"
     assert held["metrics"]["operating/*"] == "operating/deferral_rate"
@@ -138,7 +143,7 @@ def test_axes_are_defined(measured, tmp_path):
 def test_two_stages_in_one_process_are_two_runs(tmp_path):
     for stage in ("teacher", "student"):
         RunLogger(name=stage, save_dir=str(tmp_path / stage)).log_metrics({f"val/{stage}": 1.0})
-    wandb.finish()
+    close()
     assert read_offline_run(tmp_path / "teacher")["run"].display_name == "teacher"
     assert "val/teacher" not in read_offline_run(tmp_path / "student")["summary"]
 
