@@ -8,6 +8,7 @@ import lightning as L
 import numpy as np
 import pandas as pd
 from lightning.pytorch.utilities import rank_zero_info
+from rich.console import Console
 
 from tangodistill import __version__
 from tangodistill.cascade.calibrate import calibration
@@ -16,12 +17,14 @@ from tangodistill.cascade.summary import operating_points, summarise
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
 from tangodistill.metrics import METRICS, score
-from tangodistill.modules.measurement import RoleAnswers, batch1_times, batch_times, timing_of
+from tangodistill.modules.measurement import RoleAnswers, batch1_times, batch_times
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.run_files import read_measured
+from tangodistill.report.terminal import summary_table
 from tangodistill.report.tracking import log_cascade
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.engines import TorchEngine, label_columns
+from tangodistill.runtime.measured import timing_of
 from tangodistill.runtime.predictor import CascadePredictor
 
 ROLES = ("calibration", "report")
@@ -89,8 +92,7 @@ class CascadeModule(L.LightningModule):
             if protocol == "natural":
                 measured = read_measured(folder)
                 log_cascade(self.logger, summary, measured.points, cascade_figures(measured))
-                chosen = point_at(measured.points, summary["chosen"]["threshold"], self.task.metric)
-                self.log_dict({"chosen/speedup": chosen.speedup, "chosen/metric_value": chosen.metric_value})
+                Console().print(summary_table(summary))
 
     test_step = validation_step
     on_test_epoch_start = on_validation_epoch_start

@@ -4,12 +4,13 @@ import lightning as L
 import numpy as np
 import torch
 from datasets import Dataset
+from torch.utils.data import DataLoader
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import Roles, load_roles
 from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.data.transfer import load_transfer_set, teacher_logits
-from tangodistill.modules.batches import Batch, EvaluationBatches, TrainBatches
+from tangodistill.modules.batches import EvaluationBatches, TrainBatches
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
@@ -130,10 +131,10 @@ class CascadeData(_RoleData):
     def __init__(self, dataset: DatasetConfig, batch_size: int = 4096):
         super().__init__(dataset, batch_size)
 
-    def _raw(self, rows: Dataset) -> list[Batch]:
+    def _raw(self, rows: Dataset) -> DataLoader:
         texts, pairs = columns(rows)
         labels, ids, size = rows["label"][:], rows["example_id"][:], self.batch_size
-        return [
+        batches = [
             {
                 "texts": texts[i : i + size],
                 "pairs": pairs[i : i + size] if pairs else None,
@@ -142,12 +143,13 @@ class CascadeData(_RoleData):
             }
             for i in range(0, len(texts), size)
         ]
+        return DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch)
 
-    def val_dataloader(self) -> list[list[Batch]]:
+    def val_dataloader(self) -> list[DataLoader]:
         return [self._raw(self.roles.calibration), self._raw(self.roles.report)]
 
-    def test_dataloader(self) -> list[list[Batch]]:
+    def test_dataloader(self) -> list[DataLoader]:
         return self.val_dataloader()
 
-    def predict_dataloader(self) -> list[Batch]:
+    def predict_dataloader(self) -> DataLoader:
         return self._raw(self.roles.report)

@@ -7,7 +7,6 @@ import pandas as pd
 from rich.progress import Progress
 
 from tangodistill.cascade.confidence import confidence
-from tangodistill.cascade.speedup import Timing
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
 from tangodistill.latency.timer import time_each
 from tangodistill.runtime.engines import TorchEngine
@@ -94,18 +93,3 @@ def batch_times(
     frame = pd.DataFrame([time for time in [*single, *found] if time in single or time.batch_size > 1])
     frame["tier"] = frame["tier"].str.removeprefix("tier").astype(int)
     return [best["tier1"], best["tier2"]], frame
-
-
-def timing_of(predictions: pd.DataFrame, batches: pd.DataFrame, best: list[int]) -> Timing:
-    """The times of predictions.parquet and batch_times.parquet in the form that the sweep reads."""
-    n = len(predictions)
-    per_example_s = (batches["seconds"] / batches["n"]).groupby([batches["tier"], batches["batch_size"]]).mean()
-    second = per_example_s[2]
-    return Timing(
-        tier1_s=predictions["tier1_time_s"].to_numpy(),
-        tier2_s=predictions["tier2_time_s"].to_numpy(),
-        tier1_best_batch_s=float(per_example_s[1, best[0]] * n),
-        tier2_batch_sizes=second.index.to_numpy(),
-        tier2_batch_s=(second * second.index).to_numpy(),
-        tier2_best_batch=best[1],
-    )

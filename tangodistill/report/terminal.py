@@ -1,0 +1,38 @@
+"""The measured cascade as a table in the terminal: what a reader of the log wants first."""
+
+from collections.abc import Mapping
+
+from rich.table import Table
+
+from tangodistill.report.markup import hundredfold, percent, rate, times
+
+
+def summary_table(summary: Mapping) -> Table:
+    """Metric, speed and deferral of both tiers and of the chosen cascade, on the report role.
+
+    Args:
+        summary: contents of summary.json.
+    """
+    chosen, (first, second) = summary["chosen"], summary["tiers"]
+    table = Table(title=f"{summary['task']}: {summary['split']}", caption=f"chosen on {chosen['chosen_on']}: {chosen['target']}")
+    for name in ("", f"{summary['metric']} ×100", "speed, batch 1", "speed, best batch", "examples/s, best batch", "deferred"):
+        table.add_column(name, justify="left" if not name else "right")
+    second_s = summary["n"] / second["throughput_best_batch_per_s"]
+
+    def alone(tier: Mapping, deferred: str) -> tuple[str, ...]:
+        ratios = (tier[key] / second[key] for key in ("throughput_batch1_per_s", "throughput_best_batch_per_s"))
+        speed = tier["throughput_best_batch_per_s"]
+        return (hundredfold(tier["metrics"][summary["metric"]]), *map(times, ratios), rate(speed), deferred)
+
+    table.add_row(f"second tier ({second['name']})", *alone(second, "all"))
+    table.add_row(f"first tier ({first['name']})", *alone(first, "none"))
+    table.add_row(
+        "cascade, chosen",
+        hundredfold(chosen["metric_value"]),
+        times(chosen["speedup"]),
+        times(second_s / chosen["measured_s"]),
+        rate(summary["n"] / chosen["measured_s"]),
+        percent(chosen["deferral_rate"]),
+        style="bold",
+    )
+    return table
