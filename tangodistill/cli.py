@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit code: 0, 2 for a user's error, 130 for Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments = [_underscored(argument) for argument in arguments if argument != "--debug"]
     try:
         _dispatch(arguments)
         return 0
@@ -64,6 +64,12 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"error: {message}", file=sys.stderr)
         return 2
+
+
+def _underscored(argument: str) -> str:
+    """`--max-ms=20` as `--max_ms=20`: keys are named as in Python, flags are often written otherwise."""
+    name, equals, value = argument.partition("=")
+    return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
 
 
 def _interrupted() -> int:

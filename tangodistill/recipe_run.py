@@ -80,7 +80,7 @@ class RecipeRun:
     def _require(self, stage: Stage, why: str) -> StageRecord:
         record = read_record(StageFolder(self.out, stage.name).final)
         if record is None or not record.finished:
-            raise UserError(f"{why} needs the result of stage {stage.name} in {self.out}; it is not there. Run it first.")
+            raise UserError(f"{why} needs the result of stage {stage.name} in {self.out}: run it first.")
         return record
 
     def _record(self, stage: Stage) -> StageRecord:

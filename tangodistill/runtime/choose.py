@@ -1,0 +1,95 @@
+"""Another operating point for a measured cascade, from the files of its folder alone."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tangodistill.cascade.choose import ChosenPoint, Target, point_at
+from tangodistill.cascade.choose import choose as choose_point
+from tangodistill.cascade.summary import operating_points
+from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade, write_record
+from tangodistill.runtime.measured import timing_of
+from tangodistill.user_error import UserError
+
+
+def choose(folder: str, keep: float | None = None, max_ms: float | None = None, defer: float | None = None) -> Path:
+    """Choose another threshold on the calibration role, write it into cascade.json, and show what it does.
+
+    Give one target.
+
+    Args:
+        folder: a cascade folder, for instance runs/demo/cascade.
+        keep: share of the second tier's metric to keep, for instance 0.99; the cheapest such point.
+        max_ms: milliseconds per example on average, one at a time; the best point within.
+        defer: share of the examples that may go to the second tier; the best point within.
+
+    Raises:
+        UserError: not one target, a file of the folder is missing, or no threshold meets the target.
+    """
+    given = {"keep": keep, "max_ms": max_ms, "defer": defer}
+    targets = [(kind, value) for kind, value in given.items() if value is not None]
+    if len(targets) != 1:
+        found = " and ".join(f"--{kind}" for kind, _ in targets) or "none"
+        raise UserError(f"Give one target: --keep 0.99, --max_ms 20 or --defer 0.15; found {found}.")
+    path, record = Path(folder), read_cascade(folder)
+    metric = _summary(path)["metric"]
+    try:
+        target = Target(*targets[0])
+        on_calibration = choose_point(_calibration_points(path, record), target, metric)
+    except ValueError as error:
+        raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+    report = _table(path, "operating_points")
+    chosen = point_at({name: report[name].to_numpy() for name in report}, on_calibration.threshold, metric)
+    _write(path, record, target, chosen)
+    print(_told(target, on_calibration, chosen, metric, report))
+    return path
+
+
+def _calibration_points(folder: Path, record: CascadeRecord) -> dict[str, np.ndarray]:
+    rows = _table(folder, "calibration_predictions")
+    best = [tier.batch_size for tier in record.tiers]
+    predictions = [np.stack(rows[f"tier{tier}_logits"].to_numpy()).argmax(axis=1) for tier in (1, 2)]
+    return operating_points(
+        rows["label"].to_numpy(),
+        *predictions,
+        rows["confidence"].to_numpy(),
+        timing_of(rows, _table(folder, "batch_times"), best),
+        len(record.label_names),
+    )
+
+
+def _write(folder: Path, record: CascadeRecord, target: Target, chosen: ChosenPoint) -> None:
+    first = record.tiers[0]
+    record.thresholds = {f"{first.engine}-{first.precision}": chosen.threshold}
+    # measured_s: the point was not run for real
+    record.chosen = {**record.chosen, "target": str(target), **asdict(chosen), "measured_s": None}
+    write_record(folder, record)
+
+
+def _told(target: Target, calibration: ChosenPoint, report: ChosenPoint, metric: str, points: pd.DataFrame) -> str:
+    second = float(points.loc[points["kind"] == "second_only", metric].iloc[0])
+    return (
+        f"Target: {target}. Threshold {calibration.threshold:.4f}, chosen on the calibration role, "
+        f"which defers {calibration.deferral_rate:.1%} there.\n"
+        f"On the report role: {metric} {report.metric_value:.4f} (second tier {second:.4f}), "
+        f"{report.deferral_rate:.1%} deferred, {report.speedup:.2f}x one at a time, "
+        f"{report.speedup_best_batch:.2f}x at best batch sizes, predicted from the measured times."
+    )
+
+
+def _summary(folder: Path) -> dict:
+    try:
+        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot read {folder / 'summary.json'} ({error}). Run the cascade stage again.") from error
+
+
+def _table(folder: Path, name: str) -> pd.DataFrame:
+    path = folder / f"{name}.parquet"
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot read {path} ({error}). Run the cascade stage again.") from error
