@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -28,7 +28,7 @@ class BatchTime:
 
 
 def find_batch_sizes(
-    runs: Mapping[str, Run], lengths: Sequence[int], repeats: int = 5, budget_s: float = 60.0
+    runs: Mapping[str, Run], lengths: Mapping[str, np.ndarray], repeats: int = 5, budget_s: float = 60.0
 ) -> tuple[dict[str, int], list[BatchTime]]:
     """Each tier's best batch size, and every time that was taken.
 
@@ -38,40 +38,41 @@ def find_batch_sizes(
 
     Args:
         runs: by tier, a call that answers the examples of the given rows, from raw text, in batches of the given size.
-        lengths: (n,) of the texts, in any unit; samples take every length in its share.
+        lengths: by tier, (n,) tokens of the examples.
         budget_s: seconds for the whole search on the samples, shared equally by the tiers: it sets the samples' size,
             and no larger batch is tried once a tier's share is spent. The run over all examples comes on top.
     """
-    lengths = np.asarray(lengths)
-    searches = {tier: _Search(tier, run, lengths, budget_s / len(runs), repeats) for tier, run in runs.items()}
+    searches = [_Search(tier, run, lengths[tier], budget_s / len(runs), repeats) for tier, run in runs.items()]
     batch_size = 1
-    while searching := [search for search in searches.values() if search.wants(batch_size)]:
-        _time_interleaved(searching, batch_size, repeats)
+    while searching := [search for search in searches if search.wants(batch_size)]:
+        for search in searching:
+            search.warm_up(batch_size)
+        for repeat in range(repeats):
+            for search in searching:
+                search.time(batch_size, repeat, search.sample(batch_size))
         batch_size *= 2
-    best = {tier: search.best() for tier, search in searches.items()}
-    on_samples = [search for tier, search in searches.items() if search.times[best[tier]][0].n < len(lengths)]
+    best = {search.tier: search.best() for search in searches}
+    sampled = [search for search in searches if search.times[best[search.tier]][0].n < len(search.lengths)]
     for repeat in range(repeats):
-        for search in on_samples:
-            search.time(best[search.tier], repeat, np.arange(len(lengths)))
-    return best, [time for search in searches.values() for times in search.times.values() for time in times]
+        for search in sampled:
+            search.time(best[search.tier], repeat, np.arange(len(search.lengths)))
+    return best, [time for search in searches for times in search.times.values() for time in times]
 
 
-def _time_interleaved(searches: Sequence["_Search"], batch_size: int, repeats: int) -> None:
-    for search in searches:
-        search.warm_up(batch_size)
-    for repeat in range(repeats):
-        for search in searches:
-            search.time(batch_size, repeat, search.sample(batch_size))
+def sample_rows(lengths: np.ndarray, batch_size: int, count: int) -> np.ndarray:
+    """About `count` rows: whole batches of the order of length, spread evenly over it.
 
+    A run over all examples pads next to nothing, since its batches hold neighbours in length. A sample drawn row by
+    row would pad more the larger the batch, and make large batches look slow.
 
-def sample_rows(lengths: np.ndarray, count: int) -> np.ndarray:
-    """Rows (count,) spread evenly over the order of length, so that a sample is as long on average as the whole.
-
-    >>> sample_rows(np.array([5, 1, 4, 2, 3, 6]), 3).tolist()
-    [3, 2, 5]
+    >>> sample_rows(np.array([5, 1, 4, 2, 3, 6, 8, 7]), batch_size=2, count=4).tolist()
+    [4, 2, 7, 6]
     """
     order = np.argsort(lengths, kind="stable")
-    return order[((np.arange(count) + 0.5) * len(order) / count).astype(int)]
+    batches = np.split(order, range(batch_size, len(order), batch_size))
+    wanted = min(-(-count // batch_size), len(batches))
+    picked = ((np.arange(wanted) + 0.5) * len(batches) / wanted).astype(int)
+    return np.concatenate([batches[i] for i in picked])
 
 
 class _Search:
@@ -89,15 +90,15 @@ class _Search:
 
     def _pilot_s(self) -> float:
         """Seconds per example at batch 1, from a few, warmed up."""
-        rows = sample_rows(self.lengths, min(10, len(self.lengths)))
+        rows = sample_rows(self.lengths, batch_size=1, count=10)
         self.run(rows, 1)
         started = perf_counter()
         self.run(rows, 1)
         return max((perf_counter() - started) / len(rows), 1e-6)
 
     def sample(self, batch_size: int) -> np.ndarray:
-        """Two batches at the least, more where the time allows."""
-        return sample_rows(self.lengths, min(max(2 * batch_size, self.sample_size), len(self.lengths)))
+        """Rows to measure a batch size on: four batches at the least, more where the time allows."""
+        return sample_rows(self.lengths, batch_size, max(4 * batch_size, self.sample_size))
 
     def wants(self, batch_size: int) -> bool:
         if batch_size > max(min(LARGEST, len(self.lengths)), 1):
@@ -111,15 +112,16 @@ class _Search:
         return not self._fell_twice()
 
     def _fell_twice(self) -> bool:
-        rates = [self.per_s(size) for size in self.times]
+        rates = [self.tokens_per_s(size) for size in self.times]
         return len(rates) >= 3 and max(rates[-2:]) < max(rates[:-2])
 
-    def per_s(self, batch_size: int) -> float:
-        """Examples per second, by the median repeat."""
-        return self.times[batch_size][0].n / median(time.seconds for time in self.times[batch_size])
+    def tokens_per_s(self, batch_size: int) -> float:
+        """By the median repeat. Tokens, because the samples of two sizes differ a little in length."""
+        tokens = self.lengths[self.sample(batch_size)].sum()
+        return float(tokens / median(time.seconds for time in self.times[batch_size]))
 
     def best(self) -> int:
-        rates = {size: self.per_s(size) for size in self.times}
+        rates = {size: self.tokens_per_s(size) for size in self.times}
         return min(size for size, rate in rates.items() if rate >= NEARLY * max(rates.values()))
 
     def warm_up(self, batch_size: int) -> None:

@@ -80,7 +80,7 @@ def batch_times(
         f"tier{tier}": lambda rows, size, e=engine: e.logits(*role.part(rows), batch_size=size, pad_to_max=padded)
         for tier, engine in enumerate(engines, 1)
     }
-    lengths = [len(text) for text in role.texts]
+    lengths = {f"tier{tier}": engine.lengths(role.texts, role.pairs) for tier, engine in enumerate(engines, 1)}
     with Progress() as progress:
         progress.add_task("time batch sizes", total=None)
         best, found = find_batch_sizes(runs, lengths, repeats)

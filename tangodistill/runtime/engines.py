@@ -105,6 +105,10 @@ class TorchEngine:
         del inputs["attention_mask"]
         return self._forward(inputs)
 
+    def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
+        """Tokens (n,) that the model gets of each example."""
+        return self._encoder.encode(texts, pairs).lengths
+
     @torch.inference_mode()
     def _forward(self, inputs: dict[str, torch.Tensor]) -> np.ndarray:
         return self.model(**inputs).logits.numpy()

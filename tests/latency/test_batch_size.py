@@ -30,7 +30,7 @@ def clock(monkeypatch):
 
 
 def search(tiers, n=600, **options):
-    return find_batch_sizes(tiers, np.arange(n), **options)
+    return find_batch_sizes(tiers, {tier: np.full(n, 20) for tier in tiers}, **options)
 
 
 def sizes_of(times, tier):
@@ -55,7 +55,7 @@ def test_never_goes_beyond_the_largest_or_the_examples(clock):
     faster_and_faster = lambda size: 1.0  # noqa: E731
     best, _ = search({"a": FakeTier(clock, faster_and_faster)}, n=5000, budget_s=1e9)
     assert best == {"a": module.LARGEST}
-    best, times = search({"a": FakeTier(clock, faster_and_faster)}, n=40)
+    best, times = search({"a": FakeTier(clock, faster_and_faster)}, n=40, budget_s=1e9)
     assert best == {"a": 32} and sizes_of(times, "a") == [1, 2, 4, 8, 16, 32]
     assert search({"a": FakeTier(clock, faster_and_faster)}, n=1)[0] == {"a": 1}
 
@@ -77,7 +77,7 @@ def test_a_slow_tier_is_sampled_and_its_best_size_measured_on_all(clock):
     best, times = search({"slow": slow}, n=600, repeats=5, budget_s=60)
     n_of = {size: {time.n for time in times if time.batch_size == size} for size in sizes_of(times, "slow")}
     assert n_of.pop(best["slow"]) == {600}
-    assert all(len(ns) == 1 and 2 * size <= max(ns) < 600 for size, ns in n_of.items())
+    assert all(len(ns) == 1 and 4 * size <= max(ns) < 600 for size, ns in n_of.items())
     assert all(sorted(time.repeat for time in times if time.batch_size == size) == [0, 1, 2, 3, 4] for size in n_of)
     on_samples = sum(time.seconds for time in times if time.n < 600)
     assert on_samples < 90
@@ -106,9 +106,27 @@ def test_the_search_ends_before_memory_does(clock, monkeypatch):
     assert sizes_of(times, "a") == [1, 2, 4, 8, 16, 32]
 
 
-def test_a_sample_is_as_long_as_the_whole():
-    lengths = np.random.default_rng(0).gamma(4, 5, 1000)
-    rows = sample_rows(lengths, 50)
-    assert len(set(rows.tolist())) == 50
-    assert lengths[rows].mean() == pytest.approx(lengths.mean(), rel=0.02)
-    assert sorted(sample_rows(lengths, 1000).tolist()) == list(range(1000))
+@pytest.mark.parametrize("batch_size", [1, 8, 32])
+def test_a_sample_is_as_long_as_the_whole_and_pads_as_little(batch_size):
+    lengths = np.random.default_rng(0).gamma(4, 5, 1000).astype(int) + 1
+    rows = sample_rows(lengths, batch_size, 250)
+    assert len(set(rows.tolist())) == len(rows) and 250 <= len(rows) < 250 + batch_size
+    assert lengths[rows].mean() == pytest.approx(lengths.mean(), rel=0.1)
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+    assert padded <= 1.05 * lengths[rows].sum()
+
+
+def test_a_large_sample_is_everything():
+    lengths = np.array([3, 1, 2, 5, 4])
+    assert sample_rows(lengths, 2, 100).tolist() == [1, 2, 0, 4, 3]
+
+
+def test_longer_samples_do_not_make_a_size_look_slow(clock):
+    lengths = np.random.default_rng(1).gamma(2, 10, 400).astype(int) + 1
+
+    def run(rows, batch_size):  # every token costs the same in batches of 2 and more
+        clock.now += lengths[rows].sum() * (1.0 if batch_size > 1 else 2.0)
+
+    best, _ = find_batch_sizes({"a": run}, {"a": lengths}, budget_s=1e9)
+    assert best == {"a": 2}

@@ -77,6 +77,12 @@ def test_bilstm_batches_hold_one_length_and_no_mask(bilstm_folder, texts, monkey
     assert all("attention_mask" not in names for names in seen)
 
 
+def test_lengths_are_what_the_model_gets(bert_folder):
+    engine = TorchEngine.load(bert_folder, max_length=6)
+    assert engine.lengths(["", "good", "good film " * 9]).tolist() == [2, 3, 6]
+    assert engine.lengths(["good"], ["film"]).tolist() == [5]
+
+
 def test_no_texts_give_no_logits(engine):
     assert engine.logits([], batch_size=8).shape == (0, 2)
     assert engine.logits([]).shape == (0, 2)
