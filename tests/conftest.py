@@ -1,6 +1,11 @@
-"""Settings for all tests."""
+"""Settings for all tests: no hub, no W&B server, no time limits."""
 
-from hypothesis import settings
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("WANDB_MODE", "offline")
+
+from hypothesis import settings  # noqa: E402
 
 # a loaded machine is no failure
 settings.register_profile("no_deadline", deadline=None)

@@ -15,7 +15,7 @@ Targets = Callable[[np.ndarray], Mapping[str, Any]]
 class TrainBatches:
     """Shuffled batches of similar length, in an order fixed by ``(seed, epoch)``.
 
-    Lightning stores ``state_dict`` in each checkpoint, so a run that was cut off goes on with the batch it had not seen.
+    ``state_dict`` tells how far it is, so that a run which was cut off goes on with the batch it had not seen.
 
     Args:
         texts: the tokenised texts, n in all.

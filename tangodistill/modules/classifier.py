@@ -81,7 +81,7 @@ class ClassifierModule(L.LightningModule):
         self.metrics.update(self(batch).argmax(-1), batch["labels"])
 
     def on_validation_epoch_end(self) -> None:
-        scores = self.metrics.compute()
+        scores = {name: value.float() for name, value in self.metrics.compute().items()}
         # Callbacks are made before the data is read, so checkpoints watch a key that is the same for every task.
         self.log_dict({**scores, "val/score": scores[f"val/{self.task.metric}"]}, prog_bar=True)
         self.metrics.reset()
@@ -89,7 +89,7 @@ class ClassifierModule(L.LightningModule):
     test_step = validation_step
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict({k.replace("val/", "test/"): v for k, v in self.metrics.compute().items()})
+        self.log_dict({k.replace("val/", "test/"): v.float() for k, v in self.metrics.compute().items()})
         self.metrics.reset()
 
     def on_predict_start(self) -> None:

@@ -10,7 +10,7 @@ from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import Roles, load_roles
 from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.data.transfer import load_transfer_set, teacher_logits
-from tangodistill.modules.batches import EvaluationBatches, TrainBatches
+from tangodistill.modules.batches import EvaluationBatches, Targets, TrainBatches
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
@@ -23,14 +23,30 @@ def columns(rows: Dataset) -> tuple[list[str], list[str] | None]:
 class _RoleData(L.LightningDataModule):
     """What the three data modules share: the roles of one data set, read once."""
 
-    def __init__(self, dataset: DatasetConfig, batch_size: int):
+    def __init__(self, dataset: DatasetConfig, batch_size: int, seed: int = 0):
         super().__init__()
-        self.dataset, self.batch_size = dataset, batch_size
+        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.roles: Roles | None = None
+        self._training: TrainBatches | None = None
+        self._position: dict[str, int] | None = None
 
     def setup(self, stage: str) -> None:
         if self.roles is None:
             self.roles = load_roles(self.dataset)
+
+    # Lightning restores a data module before it asks for the training batches; a loader's own state it forgets
+    # once the length of the schedule was asked for.
+    def state_dict(self) -> dict[str, int]:
+        return self._training.state_dict() if self._training else {}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self._position = state_dict
+
+    def _train_batches(self, texts: TokenizedTexts, targets: Targets) -> TrainBatches:
+        self._training = TrainBatches(texts, targets, self.batch_size, self.seed, self._exact)
+        if self._position:
+            self._training.load_state_dict(self._position)
+        return self._training
 
     @property
     def task(self) -> Task:
@@ -72,14 +88,11 @@ class TextData(_RoleData):
     """
 
     def __init__(self, dataset: DatasetConfig, batch_size: int = 32, seed: int = 0):
-        super().__init__(dataset, batch_size)
-        self.seed = seed
+        super().__init__(dataset, batch_size, seed)
 
     def train_dataloader(self) -> TrainBatches:
         labels = torch.tensor(self.roles.train["label"][:])
-        return TrainBatches(
-            self._tokenised(self.roles.train), lambda i: {"labels": labels[i]}, self.batch_size, self.seed, self._exact
-        )
+        return self._train_batches(self._tokenised(self.roles.train), lambda i: {"labels": labels[i]})
 
 
 class TransferData(_RoleData):
@@ -93,8 +106,8 @@ class TransferData(_RoleData):
     """
 
     def __init__(self, dataset: DatasetConfig, transfer_set: str, batch_size: int = 128, seed: int = 0):
-        super().__init__(dataset, batch_size)
-        self.transfer_set, self.seed = transfer_set, seed
+        super().__init__(dataset, batch_size, seed)
+        self.transfer_set = transfer_set
         self.transfer: Dataset | None = None
 
     def setup(self, stage: str) -> None:
@@ -111,12 +124,9 @@ class TransferData(_RoleData):
 
     def train_dataloader(self) -> TrainBatches:
         logits = teacher_logits(self.transfer)[:, self._order]
-        return TrainBatches(
+        return self._train_batches(
             self._tokenised(self.transfer),
             lambda i: {"teacher_logits": torch.from_numpy(logits[i].astype(np.float32))},
-            self.batch_size,
-            self.seed,
-            self._exact,
         )
 
 

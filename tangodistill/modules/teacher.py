@@ -46,7 +46,7 @@ class TeacherModule(ClassifierModule):
         self.tokenizer = load_tokenizer(folder)
         if self.new_head and stage != "fit":
             raise UserError(
-                f"{self.pretrained} has no trained classification head, so there is nothing to {stage}. "
+                f"{self.pretrained} has no trained classification head, so there is nothing to evaluate. "
                 "Train one with 'fit' first."
             )
         if self.new_head:

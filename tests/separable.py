@@ -1,0 +1,63 @@
+"""Small inputs that tiny random models learn in seconds: a table whose classes go by one word, an encoder, vectors."""
+
+import csv
+import random
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+CLUES = {
+    "negative": ["bad", "awful", "poor", "dull"],
+    "positive": ["good", "great", "fine", "lovely"],
+    "neutral": ["plain", "usual", "average", "common"],
+}
+FILLER = "the a film movie plot cast story scene was is and with very quite truly".split()
+
+
+def write_table(path: Path, rows: int = 600, classes: int = 2, pairs: bool = False) -> Path:
+    """A CSV of `text` (and `text_pair`), `label`: one clue word in each row, a number that makes it unique."""
+    rng, names = random.Random(0), list(CLUES)[:classes]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "text_pair", "label"] if pairs else ["text", "label"])
+        for i in range(rows):
+            name = names[i % classes]
+            words = [*rng.choices(FILLER, k=rng.randint(4, 10)), rng.choice(CLUES[name])]
+            rng.shuffle(words)
+            text = " ".join([*words, str(i)])
+            writer.writerow([text, f"is it so {i} ?", name] if pairs else [text, name])
+    return path
+
+
+def write_encoder(folder: Path) -> Path:
+    """A BERT of 2 layers with random weights and no head."""
+    words = [*sum(CLUES.values(), []), *FILLER, "so", "it", "?", *(f"{p}{d}" for p in ("", "##") for d in range(10))]
+    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    special = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=64,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **special,
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes)).save_pretrained(folder)
+    return folder
+
+
+def write_glove(path: Path) -> Path:
+    """Random vectors, 50 wide, of every word of the tables."""
+    rng = random.Random(1)
+    words = [*sum(CLUES.values(), []), *FILLER]
+    lines = (" ".join([word, *(f"{rng.gauss(0, 0.4):.4f}" for _ in range(50))]) for word in words)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
