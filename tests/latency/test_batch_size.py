@@ -114,7 +114,7 @@ def test_a_sample_is_as_long_as_the_whole_and_pads_as_little(batch_size):
     assert lengths[rows].mean() == pytest.approx(lengths.mean(), rel=0.1)
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     padded = sum(len(batch) * lengths[batch].max() for batch in batches)
-    assert padded <= 1.05 * lengths[rows].sum()
+    assert padded <= 1.1 * lengths[rows].sum()
 
 
 def test_a_large_sample_is_everything():
