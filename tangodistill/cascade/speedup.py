@@ -1,5 +1,6 @@
 """What the operating points cost on this machine, and how many times faster than the second tier alone they are."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,30 @@ class Timing:
                 raise ValueError(f"{name} holds a time that is not above zero")
         if not 0 < self.tier1_best_batch_s < np.inf:
             raise ValueError(f"tier1_best_batch_s must be above zero, got {self.tier1_best_batch_s}")
+
+
+def timing_of(predictions: Mapping, batches: Mapping, best: Sequence[int]) -> Timing:
+    """The times of tables like predictions.parquet and batch_times.parquet.
+
+    Args: `predictions` columns (n,) `tier1_time_s`, `tier2_time_s`; `batches` columns (rows,) `tier`, `batch_size`,
+    `n`, `seconds`, each row a timed run over n examples in batches of one size; `best` each tier's best batch size.
+    """
+    tier, size = np.asarray(batches["tier"]), np.asarray(batches["batch_size"])
+    per_example_s = np.asarray(batches["seconds"]) / np.asarray(batches["n"])
+
+    def mean_s(number: int, batch_size: int) -> float:
+        return float(per_example_s[(tier == number) & (size == batch_size)].mean())
+
+    sizes = np.unique(size[tier == 2])
+    tier1_s, tier2_s = (np.asarray(predictions[f"tier{number}_time_s"]) for number in (1, 2))
+    return Timing(
+        tier1_s=tier1_s,
+        tier2_s=tier2_s,
+        tier1_best_batch_s=mean_s(1, best[0]) * len(tier1_s),
+        tier2_batch_sizes=sizes,
+        tier2_batch_s=np.array([mean_s(2, batch_size) * batch_size for batch_size in sizes]),
+        tier2_best_batch=best[1],
+    )
 
 
 def cascade_time_s(sweep: Sweep, timing: Timing) -> np.ndarray:

@@ -8,9 +8,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from tangodistill.user_error import UserError
 
 
-def load_classifier(
-    name_or_folder: str, label_names: Sequence[str] | None = None
-) -> tuple[PreTrainedModel, bool]:
+def load_classifier(name_or_folder: str, label_names: Sequence[str] | None = None) -> tuple[PreTrainedModel, bool]:
     """A sequence classifier in float32, and whether its head is new (the checkpoint held an encoder only).
 
     Args:

@@ -13,6 +13,7 @@ from rich.console import Console
 from tangodistill import __version__
 from tangodistill.cascade.calibrate import calibration
 from tangodistill.cascade.choose import ChosenPoint, Target, choose, point_at
+from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points, summarise
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
@@ -24,7 +25,6 @@ from tangodistill.report.terminal import summary_table
 from tangodistill.report.tracking import log_cascade
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.engines import TorchEngine, label_columns
-from tangodistill.runtime.measured import timing_of
 from tangodistill.runtime.predictor import CascadePredictor
 
 ROLES = ("calibration", "report")
@@ -137,9 +137,7 @@ class CascadeModule(L.LightningModule):
         _warn_of_gap(chosen.predicted_s, measured_s)
         summary = {
             **self._about(roles, protocol),
-            "tiers": [
-                self._tier(tier, roles, frames["report"], batches, best[tier - 1], record) for tier in (1, 2)
-            ],
+            "tiers": [self._tier(tier, roles, frames["report"], batches, best[tier - 1], record) for tier in (1, 2)],
             **summarise(
                 points["report"], *_arrays(roles["report"]), timings["report"], classes, task.metric, self.target
             ),

@@ -135,9 +135,7 @@ class ClassifierModule(L.LightningModule):
         """The best weights by the task's metric, and the last ones for a run that is cut off."""
         folder = self.root / "checkpoints"
         best = ModelCheckpoint(folder, "best", monitor="val/score", mode="max", enable_version_counter=False)
-        last = ModelCheckpoint(
-            folder, "last", train_time_interval=timedelta(minutes=1), enable_version_counter=False
-        )
+        last = ModelCheckpoint(folder, "last", train_time_interval=timedelta(minutes=1), enable_version_counter=False)
         return [best, last]
 
     def on_fit_end(self) -> None:

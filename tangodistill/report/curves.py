@@ -6,15 +6,17 @@ import pandas as pd
 
 from tangodistill.cascade.baselines import oracle, random_baseline
 from tangodistill.cascade.errors import errors_by_confidence
-from tangodistill.cascade.speedup import Timing
+from tangodistill.cascade.speedup import timing_of
 from tangodistill.report.run_files import Measured
 
 
 def baseline_points(measured: Measured) -> pd.DataFrame:
     """Curves of the kinds `random` and `oracle`: `deferral_rate`, `speedup` at batch 1, and the run's metric."""
     summary = measured.summary
+    best = [tier["best_batch_size"] for tier in summary["tiers"]]
     arrays = (measured.predictions["label"].to_numpy(), measured.answers(1), measured.answers(2))
-    arguments = (measured.metric, *arrays, _timing(measured), len(summary["label_names"]))
+    timing = timing_of(measured.predictions, measured.batch_times, best)
+    arguments = (measured.metric, *arrays, timing, len(summary["label_names"]))
     second_s = measured.second_only["time_s"]
     return pd.concat(
         [
@@ -38,18 +40,3 @@ def error_table(measured: Measured) -> pd.DataFrame:
         frame["label"].to_numpy(), measured.answers(1), measured.answers(2), frame["confidence"]
     )
     return pd.DataFrame(columns)
-
-
-def _timing(measured: Measured) -> Timing:
-    frame, (first, second) = measured.predictions, measured.summary["tiers"][:2]
-    of_second = measured.batch_times[measured.batch_times["tier"] == 2]
-    # a row may time many batches of its size
-    batch_s = (of_second["seconds"] * of_second["batch_size"] / of_second["n"]).groupby(of_second["batch_size"]).mean()
-    return Timing(
-        tier1_s=frame["tier1_time_s"].to_numpy(),
-        tier2_s=frame["tier2_time_s"].to_numpy(),
-        tier1_best_batch_s=len(frame) / first["throughput_best_batch_per_s"],
-        tier2_batch_sizes=batch_s.index.to_numpy(),
-        tier2_batch_s=batch_s.to_numpy(),
-        tier2_best_batch=second["best_batch_size"],
-    )

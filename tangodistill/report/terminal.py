@@ -14,8 +14,17 @@ def summary_table(summary: Mapping) -> Table:
         summary: contents of summary.json.
     """
     chosen, (first, second) = summary["chosen"], summary["tiers"]
-    table = Table(title=f"{summary['task']}: {summary['split']}", caption=f"chosen on {chosen['chosen_on']}: {chosen['target']}")
-    for name in ("", f"{summary['metric']} ×100", "speed, batch 1", "speed, best batch", "examples/s, best batch", "deferred"):
+    table = Table(
+        title=f"{summary['task']}: {summary['split']}", caption=f"chosen on {chosen['chosen_on']}: {chosen['target']}"
+    )
+    for name in (
+        "",
+        f"{summary['metric']} ×100",
+        "speed, batch 1",
+        "speed, best batch",
+        "examples/s, best batch",
+        "deferred",
+    ):
         table.add_column(name, justify="left" if not name else "right")
     second_s = summary["n"] / second["throughput_best_batch_per_s"]
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from tangodistill.cascade.choose import ChosenPoint, Target, point_at
 from tangodistill.cascade.choose import choose as choose_point
+from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade, write_record
-from tangodistill.runtime.measured import timing_of
 from tangodistill.user_error import UserError
 
 
