@@ -64,8 +64,9 @@ def _calibration_points(folder: Path, record: CascadeRecord) -> dict[str, np.nda
 def _write(folder: Path, record: CascadeRecord, target: Target, chosen: ChosenPoint) -> None:
     first = record.tiers[0]
     record.thresholds = {f"{first.engine}-{first.precision}": chosen.threshold}
+    chosen_on = record.chosen.get("chosen_on", "calibration")
     # measured_s: the point was not run for real
-    record.chosen = {**record.chosen, "target": str(target), **asdict(chosen), "measured_s": None}
+    record.chosen = {"target": str(target), "chosen_on": chosen_on, **asdict(chosen), "measured_s": None}
     write_record(folder, record)
 
 

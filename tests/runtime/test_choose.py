@@ -1,0 +1,141 @@
+"""Targets against plain loops over a measured cascade's own files."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord
+from tangodistill.runtime.choose import choose
+from tangodistill.user_error import UserError
+
+N = 60
+
+
+def predictions(seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, N)
+    margin = rng.normal(0.8, 1.0, N) * (2 * labels - 1)
+    first = np.stack([-margin, margin], axis=1).astype(np.float32)
+    second = np.stack([-labels, labels], axis=1).astype(np.float32) * np.where(rng.random(N) < 0.9, 1, -1)[:, None]
+    exponent = np.exp(first - first.max(axis=1, keepdims=True))
+    return pd.DataFrame(
+        {
+            "example_id": [f"{seed}-{i}" for i in range(N)],
+            "label": labels,
+            "tier1_logits": list(first),
+            "tier2_logits": list(second.astype(np.float32)),
+            "confidence": (exponent / exponent.sum(axis=1, keepdims=True)).max(axis=1),
+            "tier1_time_s": rng.uniform(0.001, 0.002, N),
+            "tier2_time_s": rng.uniform(0.02, 0.03, N),
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A cascade folder as measured, whose tiers are empty."""
+    calibration, report = predictions(0), predictions(1)
+    calibration.to_parquet(tmp_path / "calibration_predictions.parquet")
+    report.to_parquet(tmp_path / "predictions.parquet")
+    batches = [
+        {"tier": tier, "batch_size": size, "repeat": 0, "n": N, "seconds": N * each_s / size**0.5}
+        for tier, each_s in ((1, 0.0015), (2, 0.025))
+        for size in (1, 8)
+    ]
+    pd.DataFrame(batches).to_parquet(tmp_path / "batch_times.parquet")
+    pd.DataFrame(points(report, batches)).to_parquet(tmp_path / "operating_points.parquet")
+    (tmp_path / "summary.json").write_text(json.dumps({"metric": "accuracy"}))
+    tiers = [TierRecord(f"tier{i}", f"tier{i}", batch_size=8) for i in (1, 2)]
+    for tier in tiers:
+        (tmp_path / tier.path).mkdir()
+    chosen = {"target": "keep 0.99 of tier 2", "chosen_on": "calibration (dev.tsv)", "measured_s": 3.0}
+    record = CascadeRecord("sst2", ["text"], ["no", "yes"], tiers, thresholds={"torch-fp32": 0.5}, chosen=chosen)
+    (tmp_path / "cascade.json").write_text(json.dumps(asdict(record)))
+    return tmp_path
+
+
+def points(rows, batches):
+    from tangodistill.cascade.speedup import timing_of
+    from tangodistill.cascade.summary import operating_points
+
+    answers = [np.stack(rows[f"tier{tier}_logits"]).argmax(axis=1) for tier in (1, 2)]
+    timing = timing_of(rows, pd.DataFrame(batches), [8, 8])
+    return operating_points(rows["label"].to_numpy(), *answers, rows["confidence"].to_numpy(), timing, 2)
+
+
+def by_threshold(folder):
+    """(threshold, share deferred, accuracy, mean ms) of every threshold on the calibration rows, counted one by one."""
+    rows = pd.read_parquet(folder / "calibration_predictions.parquet").to_dict("records")
+    confidences = sorted({np.float32(row["confidence"]) for row in rows})
+    found = []
+    for threshold in [*confidences, np.nextafter(confidences[-1], np.float32(2))]:
+        deferred = correct = seconds = 0
+        for row in rows:
+            defers = np.float32(row["confidence"]) < threshold
+            deferred += defers
+            correct += row["label"] == np.argmax(row["tier2_logits" if defers else "tier1_logits"])
+            seconds += row["tier1_time_s"] + (row["tier2_time_s"] if defers else 0)
+        found.append((float(threshold), deferred / N, correct / N, 1000 * seconds / N))
+    return found
+
+
+def written(folder):
+    return json.loads((folder / "cascade.json").read_text())
+
+
+def test_keep_takes_the_cheapest_that_keeps_enough(folder):
+    choose(str(folder), keep=0.9)
+    table = by_threshold(folder)
+    expected = next(threshold for threshold, _, accuracy, _ in table if accuracy >= 0.9 * table[-1][2])
+    assert written(folder)["thresholds"] == {"torch-fp32": expected}
+
+
+@pytest.mark.parametrize("target, column, limit", [("defer", 1, 0.3), ("max_ms", 3, 8.0)])
+def test_a_budget_takes_the_best_within(folder, target, column, limit):
+    choose(str(folder), **{target: limit})
+    table = by_threshold(folder)
+    within = [row for row in table if row[column] <= limit]
+    assert 1 < len(within) < len(table)
+    assert written(folder)["thresholds"]["torch-fp32"] == max(within, key=lambda row: row[2])[0]
+
+
+def test_the_record_tells_the_report_role_and_that_nothing_was_run(folder, capsys):
+    choose(str(folder), defer=0.3)
+    record = written(folder)["chosen"]
+    rows = pd.read_parquet(folder / "predictions.parquet")
+    share = float((rows["confidence"].astype(np.float32) < np.float32(record["threshold"])).mean())
+    assert record["deferral_rate"] == pytest.approx(share)
+    assert record["target"] == "defer at most 0.3 of the examples"
+    assert record["chosen_on"] == "calibration (dev.tsv)" and record["measured_s"] is None
+    assert f"{share:.1%} deferred" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("targets", [{}, {"keep": 0.9, "defer": 0.1}])
+def test_one_target_is_asked_for(folder, targets):
+    with pytest.raises(UserError, match="Give one target"):
+        choose(str(folder), **targets)
+
+
+@pytest.mark.parametrize(
+    "targets, message",
+    [
+        ({"keep": 1.5}, "the best reachable is"),
+        ({"max_ms": 0.001}, "by tier 1 alone"),
+        ({"defer": 2.0}, "between 0 and 1"),
+    ],
+)
+def test_out_of_reach_is_told_and_nothing_is_written(folder, targets, message):
+    before = written(folder)
+    with pytest.raises(UserError, match=message):
+        choose(str(folder), **targets)
+    assert written(folder) == before
+
+
+@pytest.mark.parametrize("name", ["batch_times.parquet", "calibration_predictions.parquet", "summary.json"])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=name):
+        choose(str(folder), keep=0.9)

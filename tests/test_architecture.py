@@ -1,0 +1,125 @@
+"""The layers of the package: what may import what, read from the imports themselves."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import tangodistill
+
+PACKAGE = Path(tangodistill.__file__).parent
+FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+MAY_IMPORT = {
+    "config": {"user_error"},
+    "messages": {"config", "user_error"},
+    "stage": {"user_error"},
+    "recipe": {"config", "user_error"},
+    "overrides": {"config", "recipe", "models", "data", "user_error"},
+    "recipe_run": {"config", "recipe", "stage", "data", "user_error"},
+    "cli": {"config", "messages", "overrides", "recipe", "recipe_run", "modules", "user_error"},
+    "labelling": {"data", "latency", "models", "user_error"},
+    "tasks": {"user_error"},
+    "metrics": set(),
+    "losses": set(),
+    "latency": set(),
+    "models": {"user_error"},
+    "cascade": {"metrics"},
+    "data": {"tasks", "user_error"},
+    "augment": {"data", "tasks", "user_error"},
+    "runtime": {"models", "cascade", "latency", "data", "user_error"},
+    "report": {"cascade", "latency", "metrics", "user_error"},
+    "modules": {
+        *("report", "runtime", "models", "losses", "metrics", "cascade", "latency", "data", "tasks", "user_error"),
+    },
+    "user_error": set(),
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+"""Part of the package -> the other parts that it may import, at any depth of a function."""
+
+ONLY_NUMPY = ("cascade", "metrics")
+NOT_IN_SERVING = {"lightning", "wandb", "nlpaug", "torchtext", "datasets"}
+LIGHTNING = ("modules/", "report/tracking.py")
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> list[str]:
+    """Full dotted names that a file imports, those inside functions too."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module == "tangodistill":
+                names += [f"tangodistill.{alias.name}" for alias in node.names]
+            else:
+                names.append(node.module)
+    return names
+
+
+def outside(path: Path) -> set[str]:
+    """Third-party and standard packages that a file imports."""
+    return {name.split(".")[0] for name in imported(path)} - {"tangodistill"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_arrows_point_one_way(path):
+    part = part_of(path)
+    own = [name.split(".")[1] for name in imported(path) if name.startswith("tangodistill.")]
+    strays = {name for name in own if name != part and name != "__version__"} - MAY_IMPORT[part]
+    assert not strays, f"{part} must not import {', '.join(sorted(strays))}"
+
+
+def test_the_arrows_have_no_circle():
+    def reaches(start, seen=()):
+        for name in MAY_IMPORT[start]:
+            assert name not in seen, f"{' -> '.join((*seen, name))}"
+            reaches(name, (*seen, name))
+
+    for part in MAY_IMPORT:
+        reaches(part, (part,))
+
+
+def test_only_modules_and_tracking_know_lightning():
+    users = {str(path.relative_to(PACKAGE)) for path in FILES if outside(path) & {"lightning", "pytorch_lightning"}}
+    assert all(user.startswith(LIGHTNING) for user in users), users
+
+
+def test_the_pure_parts_need_numpy_alone():
+    import sys
+
+    for path in FILES:
+        if part_of(path) in ONLY_NUMPY:
+            assert outside(path) <= sys.stdlib_module_names | {"numpy"}, path
+
+
+def test_serving_loads_no_training_packages():
+    """Followed from import to import, through other parts of the package, parents of a submodule included."""
+    waiting, seen = [path for path in FILES if part_of(path) == "runtime"], set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        found = top_level_imports(path)
+        assert not {name.split(".")[0] for name in found} & NOT_IN_SERVING, path
+        for name in found:
+            parts = name.split(".")[1:] if name.startswith("tangodistill") else []
+            for depth in range(len(parts) + 1):
+                below = PACKAGE.joinpath(*parts[:depth])
+                waiting += [file for file in (below.with_suffix(".py"), below / "__init__.py") if file in FILES]
+
+
+def top_level_imports(path: Path) -> list[str]:
+    names = []
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names

@@ -1,0 +1,90 @@
+import errno
+from argparse import ArgumentError
+from dataclasses import dataclass
+
+import pytest
+from jsonargparse import ArgumentParser
+
+from tangodistill.messages import message_of
+from tangodistill.user_error import UserError
+
+
+@dataclass
+class Source:
+    source: str
+    text_columns: list[str] | None = None
+
+
+class Student:
+    def __init__(self, dataset: Source, lr: float = 0.1, threads: int | None = None):
+        pass
+
+
+def told(arguments, tmp_path, config=None):
+    """The message that a parser's rejection of arguments, or of a file, comes to."""
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(Student, "model")
+    if config is not None:
+        (tmp_path / "stage.yaml").write_text(config)
+        arguments = ["--config", str(tmp_path / "stage.yaml"), *arguments]
+    with pytest.raises(ArgumentError) as error:
+        parser.parse_args(arguments)
+    return message_of(error.value, [action.dest for action in parser._actions])
+
+
+def test_an_unknown_key_gets_the_nearest(tmp_path):
+    text = "model: {dataset: {source: a}, thread: 3}"
+    assert told([], tmp_path, text) == "Unknown key 'thread'. Did you mean 'model.threads'?"
+
+
+def test_an_unknown_flag_gets_the_nearest(tmp_path):
+    assert told(["--model.lrr=3"], tmp_path) == "Unknown key 'model.lrr'. Did you mean 'model.lr'?"
+
+
+def test_a_value_of_the_wrong_type_says_key_type_and_value(tmp_path):
+    assert told(["--model.lr", "fast"], tmp_path) == "model.lr: Expected a float. Got value: fast"
+    assert told(["--model.threads", "some"], tmp_path) == "model.threads: expected int or null, found some"
+
+
+def test_a_missing_key_is_named(tmp_path):
+    assert told([], tmp_path).startswith("Missing: model.dataset.source.")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    message = told(["--config", "nowhere.yaml"], tmp_path)
+    assert "does not exist" in message and "nowhere.yaml" in message
+
+
+def test_the_key_of_a_class_is_looked_up_in_the_class():
+    lightning = """Parser key "model":
+  Does not validate against any of the Union subtypes
+  Errors:
+    - Problem with given class_path 'tangodistill.data.sources.DatasetConfig':
+        Group 'dataset' does not accept option 'text_colums'
+    - Expected a <class 'NoneType'>
+  Given value: {'class_path': 'tangodistill.data.sources.DatasetConfig'}"""
+    expected = "Unknown key 'text_colums' for DatasetConfig. Did you mean 'text_columns'?"
+    assert message_of(ArgumentError(None, lightning)) == expected
+
+
+def test_a_users_error_is_its_own_message():
+    assert message_of(UserError("no such file")) == "no such file"
+
+
+def test_a_bug_has_no_message():
+    assert message_of(TypeError("oops")) is None
+
+
+def test_a_full_disk_is_one_line_however_deep():
+    full = OSError(errno.ENOSPC, "No space left on device", "weights")
+    assert message_of(full) == (
+        "No space left on the disk while writing weights. Free some, then run the same command again: it resumes."
+    )
+    try:
+        try:
+            raise full
+        except OSError as error:
+            raise RuntimeError("writer failed") from error
+    except RuntimeError as error:
+        assert message_of(error).startswith("No space left on the disk.")

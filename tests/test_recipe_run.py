@@ -1,0 +1,188 @@
+"""A run over tiny stages that only write what they were given."""
+
+from pathlib import Path
+
+import pytest
+
+from tangodistill.config import read_yaml
+from tangodistill.overrides import Overrides
+from tangodistill.recipe import read_recipe
+from tangodistill.recipe_run import RecipeRun
+from tangodistill.stage import read_record
+from tangodistill.user_error import UserError
+
+STAGES = """
+  - {name: teacher, verb: fit, file: teacher.yaml, dataset: data, teacher: model, output: trainer.default_root_dir}
+  - {name: label, verb: label, file: label.yaml, output: output, inputs: {teacher: teacher}}
+  - {name: report, verb: report, file: report.yaml, output: output, inputs: {run_folder: .}}
+"""
+
+
+class Workshop:
+    """A recipe of three stages, and a record of what was executed."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.out = folder, folder / "out"
+        recipe = folder / "recipe"
+        recipe.mkdir()
+        (recipe / "recipe.yaml").write_text(f"description: a test\nstages:{STAGES}")
+        (recipe / "label.yaml").write_text("{teacher: x, output: x, batch_size: 8, workers: 2}")
+        (recipe / "report.yaml").write_text("{run_folder: x, output: x}")
+        self.table = folder / "data.csv"
+        self.table.write_text("text,label\na,0\n")
+        (recipe / "teacher.yaml").write_text(
+            f"trainer: {{default_root_dir: x, max_epochs: 1, logger: {{class_path: L, init_args: {{name: n}}}}}}\n"
+            f"model: bert\ndata: {{source: {self.table}}}"
+        )
+        self.executed: list[str] = []
+        self.said: list[str] = []
+        self.dies_in: str | None = None
+        self.arguments: list[str] = []
+
+    def run(self, *settings, first=None, last=None, force=()):
+        """The stages that were executed."""
+        recipe = read_recipe(str(self.folder / "recipe"))
+        Overrides(settings=settings).apply(recipe)
+        self.executed, self.said = [], []
+        run = RecipeRun(recipe, self.out, self.execute, lambda verb, arguments: None, self.said.append)
+        run.run(first, last, force)
+        return self.executed
+
+    def execute(self, verb, arguments):
+        config = read_yaml(arguments[1])
+        output = Path(config.get("output") or config["trainer"]["default_root_dir"])
+        self.executed.append(output.name)
+        self.arguments = arguments
+        (output / "started").touch()
+        if output.name == self.dies_in:
+            raise KeyboardInterrupt
+        (output / "result").write_text(str(config))
+
+
+@pytest.fixture
+def workshop(tmp_path):
+    return Workshop(tmp_path)
+
+
+def test_stages_run_in_order_and_then_not_again(workshop):
+    assert workshop.run() == ["teacher", "label", "report"]
+    assert workshop.run() == []
+    assert all("skipped" in line for line in workshop.said)
+
+
+def test_a_changed_key_reruns_its_stage_and_those_after_it(workshop):
+    workshop.run()
+    assert workshop.run("label.batch_size=16") == ["label", "report"]
+    assert "batch_size 8 -> 16" in workshop.said[1]
+
+
+def test_a_stage_made_anew_makes_its_readers_run(workshop):
+    workshop.run()
+    assert workshop.run(force=["teacher"]) == ["teacher", "label", "report"]
+    assert "--force" in workshop.said[0] and "new contents of teacher" in workshop.said[2]
+
+
+@pytest.mark.parametrize("setting", ["label.workers=8", "teacher.trainer.logger=false", "label.output=elsewhere"])
+def test_how_a_stage_runs_is_not_what_it_makes(workshop, setting):
+    workshop.run()
+    assert workshop.run(setting) == []
+
+
+def test_data_counts_by_its_contents(workshop):
+    workshop.run()
+    moved = workshop.table.rename(workshop.folder / "moved.csv")
+    assert workshop.run(f"data.source={moved}") == []
+    moved.write_text("text,label\nb,0\n")
+    assert workshop.run(f"data.source={moved}") == ["teacher", "label", "report"]
+    assert "new contents of data" in workshop.said[0]
+
+
+def test_a_teacher_folder_counts_by_its_contents(workshop):
+    model = workshop.folder / "model"
+    model.mkdir()
+    (model / "weights").write_text("a")
+    workshop.run(f"teacher.model={model}")
+    assert workshop.run(f"teacher.model={model.rename(workshop.folder / 'renamed')}") == []
+
+
+def test_from_and_until_bound_the_run(workshop):
+    assert workshop.run(last="label") == ["teacher", "label"]
+    assert workshop.run("teacher.trainer.max_epochs=9", first="label") == ["report"]
+    with pytest.raises(UserError, match="nothing to run"):
+        workshop.run(first="report", last="label")
+
+
+def test_from_needs_what_lies_before(workshop):
+    with pytest.raises(UserError, match="--from label needs the result of stage teacher"):
+        workshop.run(first="label")
+
+
+def test_what_was_cut_off_goes_on_and_the_finished_is_kept(workshop):
+    workshop.dies_in = "label"
+    with pytest.raises(KeyboardInterrupt):
+        workshop.run()
+    assert not (workshop.out / "label").exists()
+    workshop.dies_in = None
+    assert workshop.run() == ["label", "report"]
+    assert "was cut off, resumes" in workshop.said[1]
+    assert (workshop.out / "label" / "started").exists()
+
+
+def test_what_was_cut_off_and_then_changed_begins_afresh(workshop):
+    workshop.dies_in = "label"
+    with pytest.raises(KeyboardInterrupt):
+        workshop.run()
+    (workshop.out / ".work" / "label" / "shard").touch()
+    workshop.dies_in = None
+    workshop.run("label.batch_size=16")
+    assert not (workshop.out / "label" / "shard").exists()
+
+
+def test_training_goes_on_from_its_last_checkpoint_only(workshop):
+    workshop.dies_in = "teacher"
+    with pytest.raises(KeyboardInterrupt):
+        workshop.run()
+    with pytest.raises(KeyboardInterrupt):
+        workshop.run()
+    assert "begins again" in workshop.said[0] and "--ckpt_path" not in workshop.arguments
+    checkpoint = workshop.out / ".work" / "teacher" / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    with pytest.raises(KeyboardInterrupt):
+        workshop.run()
+    assert workshop.arguments[2:] == ["--ckpt_path", str(checkpoint)]
+
+
+def test_a_failed_rerun_keeps_the_older_result(workshop):
+    workshop.run()
+    workshop.dies_in = "label"
+    with pytest.raises(KeyboardInterrupt):
+        workshop.run("label.batch_size=16")
+    assert "'batch_size': 8" in (workshop.out / "label" / "result").read_text()
+
+
+def test_paths_and_group_point_into_the_run(workshop):
+    workshop.run()
+    config = read_yaml(workshop.out / "teacher" / "config.yaml")
+    assert config["trainer"]["default_root_dir"] == str(workshop.out / "teacher")
+    assert config["trainer"]["logger"]["init_args"] == {"name": "n", "group": "out", "save_dir": str(workshop.out)}
+    assert read_yaml(workshop.out / "label" / "config.yaml")["teacher"] == str(workshop.out / "teacher")
+    assert read_record(workshop.out / "label").inputs.keys() == {"teacher"}
+
+
+def test_a_folder_that_run_did_not_make_is_left_alone(workshop):
+    (workshop.out / "teacher").mkdir(parents=True)
+    with pytest.raises(UserError, match="was not made by `run`"):
+        workshop.run()
+    assert workshop.run(force=["teacher"]) == ["teacher", "label", "report"]
+
+
+def test_a_wrong_key_anywhere_stops_the_run_before_its_first_stage(workshop):
+    def check(verb, arguments):
+        if verb == "report":
+            raise UserError("Unknown key 'x'.")
+
+    recipe = read_recipe(str(workshop.folder / "recipe"))
+    with pytest.raises(UserError, match="Stage report: Unknown key 'x'"):
+        RecipeRun(recipe, workshop.out, workshop.execute, check, workshop.said.append).run()
+    assert workshop.executed == []
