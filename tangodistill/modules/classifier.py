@@ -27,8 +27,8 @@ from tangodistill.user_error import UserError
 class ClassifierModule(L.LightningModule):
     """A Hugging Face classifier under training: metrics, optimiser, checkpoints, and the model folder at the end.
 
-    The finished folder is the trainer's ``default_root_dir``. Logits are handed on in the task's label order,
-    whatever the model's own; metrics are on the selection role in ``fit`` and ``validate``, on the report role in ``test``.
+    The finished folder is the trainer's ``default_root_dir``. Logits are handed on in the task's label order, whatever
+    the model's own. Metrics are on the selection role in ``fit`` and ``validate``, on the report role in ``test``.
 
     Args:
         lr: peak learning rate of AdamW.

@@ -79,7 +79,7 @@ class _RoleData(L.LightningDataModule):
 
 
 class TextData(_RoleData):
-    """Labelled text for a teacher: trained on the train role, selected on the selection role, tested on the report role.
+    """Labelled text for a teacher: train role to learn from, selection role to select on, report role to test on.
 
     Args:
         dataset: where the text lies and what its columns mean.
@@ -117,8 +117,8 @@ class TransferData(_RoleData):
             found, wanted = manifest["label_names"], list(self.task.label_names)
             if sorted(found) != sorted(wanted):
                 raise UserError(
-                    f"{self.transfer_set} carries a teacher's logits for the labels {found}, but the data has {wanted}. "
-                    "Label the transfer set with a teacher of this task."
+                    f"{self.transfer_set} carries a teacher's logits for the labels {found}, but the data has "
+                    f"{wanted}. Label the transfer set with a teacher of this task."
                 )
             self._order = [found.index(name) for name in wanted]
 

@@ -63,9 +63,13 @@ def batch1_times(engines: Engines, role: RoleAnswers, repeats: int, padded: bool
         engine.logits([role.texts[i]], [role.pairs[i]] if role.pairs else None, pad_to_max=padded)
 
     runs = {f"tier {tier}": lambda i, e=engine: answer(e, i) for tier, engine in enumerate(engines, 1)}
-    with Progress() as progress:
+    with Progress(auto_refresh=False) as progress:  # no thread beside what is timed
         bar = progress.add_task(f"time {title}, batch 1", total=repeats * len(runs))
-        times = time_each(runs, len(role), repeats, WARMUP, after_pass=lambda *_: progress.advance(bar))
+
+        def show(*_) -> None:
+            progress.update(bar, advance=1, refresh=True)
+
+        times = time_each(runs, len(role), repeats, WARMUP, after_pass=show)
     return list(times.values())
 
 
@@ -81,7 +85,7 @@ def batch_times(
         for tier, engine in enumerate(engines, 1)
     }
     lengths = {f"tier{tier}": engine.lengths(role.texts, role.pairs) for tier, engine in enumerate(engines, 1)}
-    with Progress() as progress:
+    with Progress(auto_refresh=False) as progress:
         progress.add_task("time batch sizes", total=None)
         best, found = find_batch_sizes(runs, lengths, repeats)
     n = len(role)
@@ -90,6 +94,6 @@ def batch_times(
         for tier, passes in enumerate(batch1_s, 1)
         for repeat, seconds in enumerate(passes.sum(axis=1))
     ]
-    frame = pd.DataFrame([time for time in [*single, *found] if time in single or time.batch_size > 1])
+    frame = pd.DataFrame([*single, *(time for time in found if time.batch_size > 1)])
     frame["tier"] = frame["tier"].str.removeprefix("tier").astype(int)
     return [best["tier1"], best["tier2"]], frame

@@ -98,7 +98,7 @@ class TeacherModule(ClassifierModule):
         return float(self.metrics.compute()["val/mcc"])
 
     def _refuse_chance(self, mcc: float) -> None:
-        """Stop where the teacher tells the classes apart no better than a coin (MCC within two standard errors of 0)."""
+        """Stop where the teacher is no better than a coin: MCC within two standard errors of 0, or below."""
         rows = len(self.trainer.datamodule.roles.selection)
         bound = 2 / math.sqrt(rows)
         if mcc < bound:

@@ -26,7 +26,6 @@ def summary_table(summary: Mapping) -> Table:
         "deferred",
     ):
         table.add_column(name, justify="left" if not name else "right")
-    second_s = summary["n"] / second["throughput_best_batch_per_s"]
 
     def alone(tier: Mapping, deferred: str) -> tuple[str, ...]:
         ratios = (tier[key] / second[key] for key in ("throughput_batch1_per_s", "throughput_best_batch_per_s"))
@@ -39,7 +38,7 @@ def summary_table(summary: Mapping) -> Table:
         "cascade, chosen",
         hundredfold(chosen["metric_value"]),
         times(chosen["speedup"]),
-        times(second_s / chosen["measured_s"]),
+        times(chosen["measured_speedup_best_batch"]),
         rate(summary["n"] / chosen["measured_s"]),
         percent(chosen["deferral_rate"]),
         style="bold",

@@ -1,27 +1,15 @@
 """One small run of teacher, transfer set, student and cascade, shared by the tests of the modules."""
 
-
 import lightning as L
 import pytest
+from quiet_trainer import trainer
+from separable import write_encoder, write_glove, write_table
 
 from tangodistill.augment.pipeline import augment
 from tangodistill.augment.rules import RulesConfig
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.labelling import label
 from tangodistill.modules import CascadeData, CascadeModule, StudentModule, TeacherModule, TextData, TransferData
-
-from separable import write_encoder, write_glove, write_table 
-
-
-def trainer(folder, **settings):
-    return L.Trainer(
-        default_root_dir=folder,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **settings,
-    )
 
 
 @pytest.fixture(scope="session")

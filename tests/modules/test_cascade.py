@@ -107,7 +107,10 @@ def test_the_written_cascade_answers_as_its_files_say(cascade):
     answers = CascadePredictor.from_pretrained(cascade).predict([texts[i] for i in report["example_id"]])
     deferred = report["confidence"] < np.float32(summary["chosen"]["threshold"])
     assert [answer.tier for answer in answers] == np.where(deferred, 2, 1).tolist()
-    right = [answer.label == summary["label_names"][row.label] for answer, row in zip(answers, report.itertuples(), strict=True)]
+    right = [
+        answer.label == summary["label_names"][row.label]
+        for answer, row in zip(answers, report.itertuples(), strict=True)
+    ]
     assert np.mean(right) == pytest.approx(summary["chosen"]["metric_value"])
 
 

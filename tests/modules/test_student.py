@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from modules.conftest import trainer
+from quiet_trainer import trainer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tangodistill.data.transfer import load_transfer_set, teacher_logits
@@ -21,7 +21,10 @@ def test_the_labelled_set_holds_the_teachers_own_logits(labelled, teacher):
 
 
 def test_the_student_learns_the_teacher(student):
-    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(student), AutoTokenizer.from_pretrained(student)
+    model, tokenizer = (
+        AutoModelForSequenceClassification.from_pretrained(student),
+        AutoTokenizer.from_pretrained(student),
+    )
     with torch.inference_mode():
         answers = model(**tokenizer(["a lovely plot", "an awful plot"], padding=True, return_tensors="pt")).logits
     assert answers.argmax(-1).tolist() == [1, 0]

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-from modules.conftest import trainer
+from quiet_trainer import trainer
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -13,7 +13,10 @@ from tangodistill.user_error import UserError
 
 
 def test_the_folder_is_a_hugging_face_classifier_with_the_datas_label_names(teacher, dataset):
-    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(teacher), AutoTokenizer.from_pretrained(teacher)
+    model, tokenizer = (
+        AutoModelForSequenceClassification.from_pretrained(teacher),
+        AutoTokenizer.from_pretrained(teacher),
+    )
     assert model.config.id2label == {0: "negative", 1: "positive"}
     with torch.inference_mode():
         answers = model(**tokenizer(["a lovely plot", "an awful plot"], padding=True, return_tensors="pt")).logits
