@@ -141,18 +141,20 @@ class RecipeRun:
         set_key(config, stage.output, str(folder.work))
         write_yaml(folder.work / "config.yaml", config)
         arguments = ["--config", str(folder.work / "config.yaml")]
-        if stage.verb == "fit" and _checkpoint(folder).exists():
-            arguments += ["--ckpt_path", str(_checkpoint(folder))]
+        if stage.verb == "fit" and (checkpoint := _last_checkpoint(folder)):
+            arguments += ["--ckpt_path", str(checkpoint)]
         return arguments
 
 
-def _checkpoint(folder: StageFolder) -> Path:
-    return folder.work / "checkpoints" / "last.ckpt"
+def _last_checkpoint(folder: StageFolder) -> Path | None:
+    """The newest of those written every minute and at each better validation."""
+    found = (folder.work / "checkpoints").glob("*.ckpt")
+    return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def _can_resume(stage: Stage, folder: StageFolder) -> bool:
     """Training goes on from its last checkpoint, `augment` and `label` from their shards; the others begin again."""
-    return _checkpoint(folder).exists() if stage.verb == "fit" else stage.verb in ("augment", "label")
+    return _last_checkpoint(folder) is not None if stage.verb == "fit" else stage.verb in ("augment", "label")
 
 
 def _fingerprint(mapping: Any) -> str:

@@ -1,9 +1,12 @@
 """Loading any sequence classifier, and telling a trained head from a new one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers.utils import logging
 
 from tangodistill.user_error import UserError
 
@@ -24,9 +27,10 @@ def load_classifier(name_or_folder: str, label_names: Sequence[str] | None = Non
         if not has_head and label_names:
             config.id2label = dict(enumerate(label_names))
             config.label2id = {name: i for i, name in enumerate(label_names)}
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
-            name_or_folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
+        with quietly(name_or_folder):
+            model, loading = AutoModelForSequenceClassification.from_pretrained(
+                name_or_folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(_why_not(name_or_folder, error)) from error
     except Exception as error:  # safetensors raises its own type on a truncated file
@@ -34,6 +38,21 @@ def load_classifier(name_or_folder: str, label_names: Sequence[str] | None = Non
             raise
         raise UserError(f"{name_or_folder}: model.safetensors can't be read ({error}). Copy the file again.") from error
     return model, any("classifier" in key or "score" in key for key in loading["missing_keys"])
+
+
+@contextmanager
+def quietly(name_or_folder: str | Path) -> Iterator[None]:
+    """Without transformers' bars over local files and its report of missing weights, which callers tell in words."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    if Path(name_or_folder).is_dir():
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _why_not(name_or_folder: str, error: Exception) -> str:

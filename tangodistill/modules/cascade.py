@@ -7,7 +7,6 @@ import lightning as L
 import numpy as np
 import pandas as pd
 from lightning.pytorch.utilities import rank_zero_info
-from rich.console import Console
 
 from tangodistill import __version__
 from tangodistill.cascade.calibrate import calibration
@@ -21,7 +20,7 @@ from tangodistill.metrics import METRICS, score
 from tangodistill.modules.measurement import RoleAnswers, batch1_times, batch_times
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.run_files import read_measured
-from tangodistill.report.terminal import summary_table
+from tangodistill.report.terminal import print_summary
 from tangodistill.report.tracking import log_cascade
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.engines import TorchEngine, label_columns
@@ -92,7 +91,7 @@ class CascadeModule(L.LightningModule):
             if protocol == "natural":
                 measured = read_measured(folder)
                 log_cascade(self.logger, summary, measured.points, cascade_figures(measured))
-                Console().print(summary_table(summary))
+                print_summary(summary)
 
     test_step = validation_step
     on_test_epoch_start = on_validation_epoch_start

@@ -20,8 +20,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_sc
 
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.hardware import has_bfloat16
+from tangodistill.modules.checkpoints import WholeFiles
+from tangodistill.models.load import quietly
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
+
+CHECKPOINT_EVERY = timedelta(minutes=1)  # of training, beside the one at each better validation
 
 
 class ClassifierModule(L.LightningModule):
@@ -135,8 +139,11 @@ class ClassifierModule(L.LightningModule):
         """The best weights by the task's metric, and the last ones for a run that is cut off."""
         folder = self.root / "checkpoints"
         best = ModelCheckpoint(folder, "best", monitor="val/score", mode="max", enable_version_counter=False)
-        last = ModelCheckpoint(folder, "last", train_time_interval=timedelta(minutes=1), enable_version_counter=False)
+        last = ModelCheckpoint(folder, "last", train_time_interval=CHECKPOINT_EVERY, enable_version_counter=False)
         return [best, last]
+
+    def on_fit_start(self) -> None:
+        self.trainer.strategy.checkpoint_io = WholeFiles()
 
     def on_fit_end(self) -> None:
         """Put back the best weights, check them, and write the model folder."""
@@ -147,10 +154,14 @@ class ClassifierModule(L.LightningModule):
             self.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
         scores = {"split": "selection", "rows": len(self.trainer.datamodule.roles.selection)}
         self.save(scores | {self.task.metric: float(best.best_model_score)} if best.best_model_path else scores)
-        shutil.rmtree(self.root / "checkpoints", ignore_errors=True)
+        folder = self.root / "checkpoints"
+        (folder / "last.ckpt").unlink(missing_ok=True)  # first: a run killed in here still goes on from the best one
+        shutil.rmtree(folder, ignore_errors=True)
 
     def save(self, scores: dict[str, Any]) -> None:
         """Write the folder that ``from_pretrained`` loads, and ``metrics.json`` beside it."""
-        self.model.save_pretrained(self.root)
+        self.root.mkdir(parents=True, exist_ok=True)
+        with quietly(self.root):
+            self.model.save_pretrained(self.root)
         self.tokenizer.save_pretrained(self.root)
         write_json(self.root / "metrics.json", scores)

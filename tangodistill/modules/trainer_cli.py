@@ -18,7 +18,8 @@ NOT_HELPFUL_LOGS = (
 )
 NOT_HELPFUL_WARNINGS = (
     ".*does not have many workers.*",
-    ".*LeafSpec. is deprecated.*",
+    ".*LeafSpec.* is deprecated.*",
+    ".*is smaller than the logging interval.*",
     "LightningCLI's args parameter.*",
 )
 

@@ -2,9 +2,20 @@
 
 from collections.abc import Mapping
 
+from rich.console import Console
 from rich.table import Table
 
 from tangodistill.report.markup import hundredfold, percent, rate, times
+
+
+WIDTH = 100  # where the terminal doesn't say more
+
+
+def print_summary(summary: Mapping) -> None:
+    """Print `summary_table`, unfolded where the output is a file."""
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(summary_table(summary))
 
 
 def summary_table(summary: Mapping) -> Table:

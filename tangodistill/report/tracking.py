@@ -44,7 +44,10 @@ class RunLogger(WandbLogger):
         save_dir: str = ".",
     ):
         project = project or os.environ.get("WANDB_PROJECT", "tangodistill")
-        super().__init__(project=project, name=name, group=group, job_type=job_type, save_dir=save_dir)
+        settings = wandb.Settings(silent=True)  # what matters is told here, in one line
+        super().__init__(
+            project=project, name=name, group=group, job_type=job_type, save_dir=save_dir, settings=settings
+        )
         self._wandb_init.pop("anonymous")  # of no effect any more, and warned about
         self._told = False
 
@@ -60,6 +63,8 @@ class RunLogger(WandbLogger):
             if settings.mode == "online" and not has_credentials(settings):
                 self._wandb_init |= {"mode": "offline", "resume": None}
             run = super().experiment
+            if not getattr(run, "offline", False) and run.url:
+                print(f"W&B run: {run.url}")
             run.define_metric("epoch", hidden=True)
             run.define_metric("operating/deferral_rate", hidden=True)
             run.define_metric("operating/*", step_metric="operating/deferral_rate", summary="none")

@@ -9,6 +9,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 import tangodistill.models  # noqa: F401 (registers the students' classes)
 from tangodistill.data.tokenize import load_tokenizer
+from tangodistill.models.load import quietly
 from tangodistill.user_error import UserError
 
 
@@ -27,9 +28,10 @@ def load_tier(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerF
             f"Write it with AutoTokenizer.from_pretrained(...).save_pretrained({str(folder)!r})."
         )
     try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
+        with quietly(folder):
+            model, loading = AutoModelForSequenceClassification.from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
+            )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"{folder} holds no usable sequence classifier: {_first_line(error)}") from error
     missing = sorted(loading["missing_keys"])
