@@ -20,8 +20,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_sc
 
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.hardware import has_bfloat16
-from tangodistill.modules.checkpoints import WholeFiles
 from tangodistill.models.load import quietly
+from tangodistill.modules.checkpoints import WholeFiles
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 

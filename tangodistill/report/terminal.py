@@ -7,7 +7,6 @@ from rich.table import Table
 
 from tangodistill.report.markup import hundredfold, percent, rate, times
 
-
 WIDTH = 100  # where the terminal doesn't say more
 
 
