@@ -1,5 +1,6 @@
 """A run over tiny stages that only write what they were given."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,13 @@ def test_training_goes_on_from_its_last_checkpoint_only(workshop):
     with pytest.raises(KeyboardInterrupt):
         workshop.run()
     assert workshop.arguments[2:] == ["--ckpt_path", str(checkpoint)]
+    newer = checkpoint.with_name("best.ckpt")
+    newer.touch()
+    os.utime(checkpoint, (0, 0))
+    (checkpoint.parent / "last.ckpt.partial").touch()
+    with pytest.raises(KeyboardInterrupt):
+        workshop.run()
+    assert workshop.arguments[2:] == ["--ckpt_path", str(newer)]
 
 
 def test_a_failed_rerun_keeps_the_older_result(workshop):

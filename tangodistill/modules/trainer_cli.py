@@ -15,11 +15,13 @@ NOT_HELPFUL_LOGS = (
     "TPU available",
     "Loading `train_dataloader`",
     "will override existing callbacks",
+    "Detected KeyboardInterrupt",
 )
 NOT_HELPFUL_WARNINGS = (
     ".*does not have many workers.*",
     ".*LeafSpec.* is deprecated.*",
     ".*is smaller than the logging interval.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
     "LightningCLI's args parameter.*",
 )
 

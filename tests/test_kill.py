@@ -1,0 +1,147 @@
+"""A run that is killed goes on where it was, and ends as one that nothing disturbed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from separable import write_encoder, write_glove, write_table
+
+# Small shards and frequent checkpoints, so that a small run has a middle to be killed in.
+COMMAND = """
+import sys
+from datetime import timedelta
+from tangodistill import cli, labelling
+from tangodistill.augment import plan
+from tangodistill.modules import classifier
+plan.ROWS_PER_SHARD = {"rules": 20}
+labelling.SHARD_ROWS = 100
+classifier.CHECKPOINT_EVERY = timedelta(seconds=0.2)
+sys.exit(cli.main())
+"""
+SETTINGS = [
+    *("teacher.model.lr=2e-3", "teacher.trainer.max_epochs=6", "teacher.data.batch_size=16"),
+    *("augment.workers=1", "augment.rules.draws_per_text=6"),
+    *("student.model.lr=5e-3", "student.model.dropout=0", "student.trainer.max_epochs=3", "student.data.batch_size=32"),
+    *(f"{stage}.trainer.logger=false" for stage in ("teacher", "student", "cascade")),
+]
+STAGES = ("teacher", "augment", "label", "student", "cascade", "report")
+AT_WORK = {
+    "teacher": "checkpoints/*.ckpt",
+    "augment": ".shards/*/rules-000003.arrow",
+    "label": ".shards/000000300.npy",
+    "student": "checkpoints/*.ckpt",
+    "cascade": "cascade.json",
+    "report": "config.yaml",
+}
+"""What a stage has written once it is in the middle of its work."""
+TIMES = ("time", "seconds", "speed", "throughput", "per_s", "_s")
+
+
+class Bench:
+    """The inputs of a recipe run, and the runs made of them."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        write_table(folder / "data.csv")
+        write_glove(folder / "glove.txt")
+        config = write_encoder(folder / "encoder") / "config.json"
+        config.write_text(config.read_text().replace("_dropout_prob\": 0.1", "_dropout_prob\": 0.0"))
+
+    def start(self, out: Path) -> subprocess.Popen:
+        """A run as a process group of its own; it adds what it says to `<out>.log`."""
+        settings = [*SETTINGS, f"student.model.glove={self.folder / 'glove.txt'}"]
+        arguments = ["run", "custom", "--out", str(out), "--data", str(self.folder / "data.csv")]
+        arguments += ["--teacher", str(self.folder / "encoder"), *(w for setting in settings for w in ("--set", setting))]
+        with Path(f"{out}.log").open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-c", COMMAND, *arguments],
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )  # fmt: skip
+
+    def run(self, out: Path) -> None:
+        assert self.start(out).wait() == 0, said(out)
+
+    def kill_in(self, stage: str, out: Path) -> None:
+        """Runs until a stage is at work, and kills every process of it."""
+        work = out / ".work" / stage
+        before = set(work.glob(AT_WORK[stage]))
+        process = self.start(out)
+        while not set(work.glob(AT_WORK[stage])) - before:
+            assert process.poll() is None, said(out)
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, f"{stage} was over before it was killed"
+        assert not (out / stage).exists() and (work / "stage.json").is_file()
+
+
+def said(out: Path) -> str:
+    return Path(f"{out}.log").read_text()
+
+
+def what_became_of_the_stages(out: Path) -> list[tuple[str, str]]:
+    """(stage, what it was found to be) of every run in this folder."""
+    lines = (line[1:].split("] ") for line in said(out).splitlines() if line.startswith("[") and "done in" not in line)
+    return [(stage, "already done" if what.startswith("already done") else what) for stage, what in lines]
+
+
+def expected(killed: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What becomes of the stages where a run is killed in some of them, in their order, and then left in peace."""
+    told, done, cut = [], 0, None
+    for last in [*map(STAGES.index, killed), len(STAGES) - 1]:
+        told += [(stage, "already done") for stage in STAGES[:done]]
+        for stage in STAGES[done : last + 1]:
+            resumes = "begins again" if stage in ("cascade", "report") else "resumes"
+            told.append((stage, f"was cut off, {resumes}" if stage == cut else "runs"))
+        done, cut = last, STAGES[last]
+    return told
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a stage that names neither its time nor its place."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("stage.json", "config.yaml"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def without_times(table: pd.DataFrame) -> pd.DataFrame:
+    return table[[name for name in table if not any(word in name for word in TIMES)]]
+
+
+def assert_equal_cascades(left: Path, right: Path) -> None:
+    """Equal but for what was timed."""
+    for name in ("predictions", "calibration_predictions", "operating_points"):
+        tables = [without_times(pd.read_parquet(folder / f"{name}.parquet")) for folder in (left, right)]
+        pd.testing.assert_frame_equal(*tables)
+    one, other = (json.loads((folder / "summary.json").read_text()) for folder in (left, right))
+    assert [tier["metrics"] for tier in one["tiers"]] == [tier["metrics"] for tier in other["tiers"]]
+    for key in ("target", "threshold", "deferral_rate", "metric_value"):
+        assert one["chosen"][key] == other["chosen"][key]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    return Bench(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(bench):
+    bench.run(bench.folder / "undisturbed")
+    return bench.folder / "undisturbed"
+
+
+@pytest.mark.parametrize("stages", [("augment", "student"), pytest.param(STAGES, marks=pytest.mark.slow)])
+def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(bench, undisturbed, stages):
+    out = bench.folder / "-".join(stages)
+    for stage in stages:
+        bench.kill_in(stage, out)
+    bench.run(out)
+    assert what_became_of_the_stages(out) == expected(stages)
+    for stage in ("teacher", "augment", "label", "student"):
+        assert contents(out / stage) == contents(undisturbed / stage), stage
+    assert_equal_cascades(out / "cascade", undisturbed / "cascade")
+    assert (out / "report" / "report.html").is_file() and not list((out / ".work").iterdir())
