@@ -31,6 +31,7 @@ FUNCTIONS = {
     "choose": "tangodistill.runtime.choose:choose",
     "report": "tangodistill.report.html:write_report",
 }
+RESUMING_VERBS = ("run", "augment", "label")
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
 NEXT = {
@@ -55,9 +56,9 @@ def main(argv: list[str] | None = None) -> int:
     except SystemExit as stop:
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        return _interrupted()  # Lightning tears its trainer down on Ctrl-C, then exits by itself
+        return _interrupted(arguments)  # Lightning tears its trainer down on Ctrl-C, then exits by itself
     except KeyboardInterrupt:
-        return _interrupted()
+        return _interrupted(arguments)
     except Exception as error:
         message = message_of(error)
         if debug or message is None:
@@ -72,8 +73,9 @@ def _underscored(argument: str) -> str:
     return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
 
 
-def _interrupted() -> int:
-    print("\nStopped by Ctrl-C. The same `run` command resumes where it was.", file=sys.stderr)
+def _interrupted(arguments: list[str]) -> int:
+    resumes = " The same command resumes where it was." if arguments[0] in RESUMING_VERBS else ""
+    print(f"\nStopped by Ctrl-C.{resumes}", file=sys.stderr)
     return 130
 
 

@@ -115,7 +115,7 @@ def test_ctrl_c_is_one_line(capsys, monkeypatch):
 
     monkeypatch.setattr(recipe_run.RecipeRun, "run", interrupted)
     assert cli.main(["run", "demo"]) == 130
-    assert capsys.readouterr().err.strip() == "Stopped by Ctrl-C. The same `run` command resumes where it was."
+    assert capsys.readouterr().err.strip() == "Stopped by Ctrl-C. The same command resumes where it was."
 
 
 def test_ctrl_c_inside_the_trainer_too(capsys, monkeypatch):
