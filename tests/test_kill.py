@@ -51,18 +51,16 @@ class Bench:
         write_table(folder / "data.csv")
         write_glove(folder / "glove.txt")
         config = write_encoder(folder / "encoder") / "config.json"
-        config.write_text(config.read_text().replace("_dropout_prob\": 0.1", "_dropout_prob\": 0.0"))
+        config.write_text(config.read_text().replace('_dropout_prob": 0.1', '_dropout_prob": 0.0'))
 
     def start(self, out: Path) -> subprocess.Popen:
         """A run as a process group of its own; it adds what it says to `<out>.log`."""
         settings = [*SETTINGS, f"student.model.glove={self.folder / 'glove.txt'}"]
-        arguments = ["run", "custom", "--out", str(out), "--data", str(self.folder / "data.csv")]
-        arguments += ["--teacher", str(self.folder / "encoder"), *(w for setting in settings for w in ("--set", setting))]
+        inputs = ["--data", str(self.folder / "data.csv"), "--teacher", str(self.folder / "encoder")]
+        arguments = ["run", "custom", "--out", str(out), *inputs, *(f"--set={setting}" for setting in settings)]
+        command = [sys.executable, "-c", COMMAND, *arguments]
         with Path(f"{out}.log").open("a") as log:
-            return subprocess.Popen(
-                [sys.executable, "-c", COMMAND, *arguments],
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )  # fmt: skip
+            return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
     def run(self, out: Path) -> None:
         assert self.start(out).wait() == 0, said(out)
