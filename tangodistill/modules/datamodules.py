@@ -105,7 +105,7 @@ class TransferData(_RoleData):
         seed: of the training order.
     """
 
-    def __init__(self, dataset: DatasetConfig, transfer_set: str, batch_size: int = 128, seed: int = 0):
+    def __init__(self, dataset: DatasetConfig, transfer_set: str, batch_size: int = 64, seed: int = 0):
         super().__init__(dataset, batch_size, seed)
         self.transfer_set = transfer_set
         self.transfer: Dataset | None = None
