@@ -78,8 +78,7 @@ def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
 
 def headline(measured: Measured) -> str:
     """The sentence a manager reads: what is gained, and what it costs."""
-    summary, second = measured.summary, measured.second_only
-    speed = second["time_best_batch_s"] / tables.best_batch_seconds(summary)
+    summary, speed = measured.summary, tables.best_batch_speed(measured)
     value, metric = summary["chosen"]["metric_value"], METRIC_NAMES[measured.metric]
     name = metric if metric.isupper() else metric.lower()
     share = measured.share_of_second(value)
