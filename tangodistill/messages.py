@@ -13,6 +13,7 @@ from tangodistill.config import did_you_mean
 from tangodistill.user_error import UserError
 
 _UNKNOWN_KEY = re.compile(r"(?:accept option|Option) '([^']+)'|unrecognized arguments: --(\S+)|[Kk]ey '([^']+)' is not")
+_NO_CLASS = re.compile(r"dot import path string: (\S+)|module 'tangodistill\.modules' has no attribute '(\w+)'")
 _WHERE = re.compile(r"""[Pp]arser key "[^"]+":|Problem with given class_path '[^']+':""")
 _VERB = re.compile(r"\b(?:fit|validate|test|predict)\.")
 _NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value", "- Expected a")
@@ -33,6 +34,8 @@ def message_of(error: BaseException, known_keys: Iterable[str] = ()) -> str | No
     if _disk_is_full(error):
         where = f" while writing {error.filename}" if isinstance(error, OSError) and error.filename else ""
         return f"No space left on the disk{where}. Free some, then run the same command again: it resumes."
+    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) and error.filename:
+        return f"{error.filename}: {error.strerror}. Give another place, or change what lies there."
     return None
 
 
@@ -57,6 +60,10 @@ def explain_parse_error(message: str, known_keys: Iterable[str]) -> str:
     keys = re.findall(r'[Pp]arser key "([^"]+)"', message)
     if required and not keys:
         return f"Missing: {re.sub(_VERB, '', required[1])}. Give it in a --config file, or as a flag."
+    if no_class := _NO_CLASS.search(message):
+        name = no_class[1] or no_class[2]
+        known = [name for name in vars(import_module("tangodistill.modules")) if name.endswith(("Module", "Data"))]
+        return f"{'.'.join(keys)}.class_path: no class {name!r}.{did_you_mean(name, known) or _allowed(known)}"
     lines = [line.strip(" -") for line in message.splitlines() if not line.strip().startswith(_NOISE)]
     text = " ".join(" ".join(_WHERE.sub("", line) for line in lines).split())
     return f"{'.'.join(keys)}: {_plain_types(text or _type_error(message))}".removeprefix(": ")

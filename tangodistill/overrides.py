@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from yaml import YAMLError
+
 from tangodistill.config import get_key, parse_yaml, set_key
 from tangodistill.recipe import Recipe, Stage
 from tangodistill.user_error import UserError
@@ -43,7 +45,7 @@ class Overrides:
         stages = [stage for stage in recipe.stages if stage.teacher]
         if not stages:
             raise UserError(f"Recipe {recipe.name} has no stage that takes a teacher; --teacher has no place to go.")
-        verb = "validate" if is_classifier(self.teacher) else "fit"
+        verb = "validate" if is_trained(self.teacher) else "fit"
         for stage in stages:
             set_key(stage.config, stage.teacher, self.teacher)
             stage.verb = verb
@@ -56,22 +58,18 @@ class Overrides:
         if not (equals and dot and key):
             raise UserError(f"--set {setting}: expected STAGE.KEY=VALUE, for instance student.trainer.max_epochs=3.")
         stages = [stage for stage in recipe.stages if stage.dataset] if name == DATA else [recipe.stage(name)]
+        try:
+            parsed = parse_yaml(value)
+        except YAMLError as error:
+            raise UserError(f"--set {setting}: {value!r} is not valid YAML ({error.problem}).") from error
         for stage in stages:
-            set_key(stage.config, f"{stage.dataset}.{key}" if name == DATA else key, parse_yaml(value))
+            set_key(stage.config, f"{stage.dataset}.{key}" if name == DATA else key, parsed)
 
 
-def is_classifier(name: str) -> bool:
+def is_trained(teacher: str) -> bool:
     """Whether a model folder or hub name holds a sequence classifier, head included, by its config.json."""
-    from transformers import AutoConfig
-
     import tangodistill.models  # noqa: F401  (registers this package's own architectures)
     from tangodistill.data.packages import resolve
+    from tangodistill.models.load import is_classifier, load_config
 
-    try:
-        config = AutoConfig.from_pretrained(resolve(name))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"--teacher {name}: no readable model config there ({str(error).splitlines()[0]}). "
-            "Give a folder with config.json and model.safetensors, or a hub name where the hub can be reached."
-        ) from error
-    return any(kind.endswith("ForSequenceClassification") for kind in config.architectures or [])
+    return is_classifier(load_config(str(resolve(teacher))))

@@ -159,10 +159,14 @@ def exclusive(out: Path) -> Iterator[None]:
     """Holds an output folder for one process; the system lets go of it when the process dies, however it dies.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or it cannot be written to.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("a+") as lock:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / ".lock").open("a+")
+    except OSError as error:
+        raise UserError(f"Cannot write to {out}: {error.strerror}. Choose another --out.") from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -68,6 +68,26 @@ def test_the_key_of_a_class_is_looked_up_in_the_class():
     assert message_of(ArgumentError(None, lightning)) == expected
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        "Expected a dot import path string: TecherModule",
+        "module 'tangodistill.modules' has no attribute 'TecherModule'",
+    ],
+)
+def test_a_misspelt_class_gets_the_nearest(found):
+    error = ArgumentError(None, f'Parser key "model":\n  Errors:\n    - {found}\n    - Expected a NoneType')
+    assert message_of(error) == "model.class_path: no class 'TecherModule'. Did you mean 'TeacherModule'?"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as error:
+        (tmp_path / "file" / "below").mkdir()
+    place = tmp_path / "file" / "below"
+    assert message_of(error.value) == f"{place}: Not a directory. Give another place, or change what lies there."
+
+
 def test_a_users_error_is_its_own_message():
     assert message_of(UserError("no such file")) == "no such file"
 

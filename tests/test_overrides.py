@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tangodistill.config import get_key
-from tangodistill.overrides import Overrides, is_classifier
+from tangodistill.overrides import Overrides, is_trained
 from tangodistill.recipe import read_recipe
 from tangodistill.user_error import UserError
 
@@ -49,6 +49,12 @@ def test_a_malformed_setting_shows_the_form(setting):
         applied(settings=[setting])
 
 
+def test_a_value_that_is_no_yaml_is_told():
+    with pytest.raises(UserError) as error:
+        applied(settings=["data.label_names=[good, bad"])
+    assert str(error.value).startswith("--set data.label_names=[good, bad: '[good, bad' is not valid YAML (expected")
+
+
 def test_a_misspelt_stage_gets_the_nearest():
     with pytest.raises(UserError, match="Did you mean 'student'"):
         applied(settings=["studnet.model.lr=1"])
@@ -65,7 +71,7 @@ def test_a_classifier_is_evaluated_and_an_encoder_is_trained(tmp_path):
 
 def test_a_teacher_that_cannot_be_read_says_what_serves(tmp_path):
     with pytest.raises(UserError, match="folder with config.json and model.safetensors"):
-        is_classifier(str(tmp_path))
+        is_trained(str(tmp_path))
 
 
 def test_the_protocol_reaches_the_cascade_only_when_asked():

@@ -148,6 +148,14 @@ def test_two_runs_cannot_share_a_folder_and_a_killed_one_lets_go(tmp_path):
         pass
 
 
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").touch()
+    for out, reason in ((tmp_path / "file", "File exists"), (tmp_path / "file" / "below", "Not a directory")):
+        with pytest.raises(UserError) as error, exclusive(out):
+            pass
+        assert str(error.value) == f"Cannot write to {out}: {reason}. Choose another --out."
+
+
 def test_writing_a_record_is_atomic(tmp_path):
     write_record(tmp_path, record())
     assert [path.name for path in tmp_path.iterdir()] == ["stage.json"]

@@ -18,8 +18,11 @@ def worker_map(workers: int) -> Iterator[Callable[..., Iterable]]:
     if workers == 1:
         yield map
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start) as pool:
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start)
+    try:
         yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C or an error `with` would first do all that waits
 
 
 def _start() -> None:

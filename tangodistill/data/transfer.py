@@ -61,16 +61,24 @@ def load_transfer_set(folder: str | Path, labelled: bool) -> tuple[Dataset, dict
     """The memory-mapped rows of a transfer set (``text``, ``text_pair`` for pairs, ``logits``), and its manifest.
 
     Raises:
-        UserError: where the folder is no finished transfer set, or ``labelled`` is asked for and there are no logits.
+        UserError: where the folder is no finished transfer set, a file of it is gone or damaged, or ``labelled`` is
+            asked for and there are no logits.
     """
-    folder = Path(folder)
+    folder, verb = Path(folder), "label" if labelled else "augment"
     if not (folder / MANIFEST).is_file():
         raise UserError(
             f"{folder} is no finished transfer set: it has no {MANIFEST}. "
-            f"Write one with 'python -m tangodistill {'label' if labelled else 'augment'}'."
+            f"Write one with 'python -m tangodistill {verb}'."
         )
-    rows = load_from_disk(str(folder))
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    try:
+        rows = load_from_disk(str(folder))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(
+            f"{folder}: a file of this transfer set is gone or damaged ({reason}). "
+            f"Write it anew: 'python -m tangodistill {verb}', or --force of its stage."
+        ) from error
     if labelled and "logits" not in rows.column_names:
         raise UserError(f"{folder} has no teacher logits. Label it first: 'python -m tangodistill label'.")
     return rows, manifest

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from tangodistill.user_error import UserError
@@ -21,12 +21,11 @@ def load_classifier(name_or_folder: str, label_names: Sequence[str] | None = Non
     Raises:
         UserError: where the model can't be found or read, with what to do instead.
     """
+    config = load_config(name_or_folder)
+    if not is_classifier(config) and label_names:
+        config.id2label = dict(enumerate(label_names))
+        config.label2id = {name: i for i, name in enumerate(label_names)}
     try:
-        config = AutoConfig.from_pretrained(name_or_folder)
-        has_head = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
-        if not has_head and label_names:
-            config.id2label = dict(enumerate(label_names))
-            config.label2id = {name: i for i, name in enumerate(label_names)}
         with quietly(name_or_folder):
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 name_or_folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
@@ -38,6 +37,23 @@ def load_classifier(name_or_folder: str, label_names: Sequence[str] | None = Non
             raise
         raise UserError(f"{name_or_folder}: model.safetensors can't be read ({error}). Copy the file again.") from error
     return model, any("classifier" in key or "score" in key for key in loading["missing_keys"])
+
+
+def load_config(name_or_folder: str) -> PretrainedConfig:
+    """A model's config.json.
+
+    Raises:
+        UserError: where there is none, or none that can be read, with what to do instead.
+    """
+    try:
+        return AutoConfig.from_pretrained(name_or_folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(_why_not(name_or_folder, error)) from error
+
+
+def is_classifier(config: PretrainedConfig) -> bool:
+    """Whether the config is that of a sequence classifier, head included."""
+    return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
 
 
 @contextmanager
@@ -56,8 +72,10 @@ def quietly(name_or_folder: str | Path) -> Iterator[None]:
 
 
 def _why_not(name_or_folder: str, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    if reason.startswith("Repo id must"):  # what the hub's client makes of a path that is not there
+        reason = "no such folder, and no name that the hub could have"
     return (
-        f"no sequence classifier could be loaded from {name_or_folder!r}: {reason} "
-        "Give a folder that holds config.json and model.safetensors, or a hub name while the hub can be reached."
+        f"no sequence classifier could be loaded from {name_or_folder!r}: {reason}. "
+        "Give a folder with config.json and model.safetensors, or a hub name while the hub can be reached."
     )

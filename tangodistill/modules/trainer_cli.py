@@ -3,11 +3,13 @@
 import inspect
 import logging
 import warnings
+import zipfile
 
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningCLI
 
 import tangodistill.modules  # noqa: F401  (so that class names need no module path)
+from tangodistill.user_error import UserError
 
 NOT_HELPFUL_LOGS = (
     "Tip:",
@@ -31,6 +33,7 @@ class TrainerCLI(LightningCLI):
 
     Raises:
         argparse.ArgumentError: a key or value that is not accepted.
+        UserError: a checkpoint that is not there, or not whole.
     """
 
     def __init__(self, verb: str, arguments: list[str], program: str, description: str, parse_only: bool = False):
@@ -50,6 +53,14 @@ class TrainerCLI(LightningCLI):
     def _set_seed(self) -> None:
         if not self.parse_only:
             super()._set_seed()
+
+    def before_instantiate_classes(self) -> None:
+        path = self.config[self.subcommand].get("ckpt_path")
+        if path and not self.parse_only and not zipfile.is_zipfile(path):
+            raise UserError(
+                f"ckpt_path: {path} is missing, or not a whole checkpoint. Give one that `fit` wrote "
+                "(checkpoints/last.ckpt), or leave it out to begin anew."
+            )
 
     def instantiate_classes(self) -> None:
         if not self.parse_only:

@@ -35,10 +35,10 @@ def choose(folder: str, keep: float | None = None, max_ms: float | None = None, 
         found = " and ".join(f"--{kind}" for kind, _ in targets) or "none"
         raise UserError(f"Give one target: --keep 0.99, --max_ms 20 or --defer 0.15; found {found}.")
     path, record = Path(folder), read_cascade(folder)
-    metric = _summary(path)["metric"]
+    metric, points = _metric(path), _calibration_points(path, record)
     try:
         target = Target(*targets[0])
-        on_calibration = choose_point(_calibration_points(path, record), target, metric)
+        on_calibration = choose_point(points, target, metric)
     except ValueError as error:
         raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
     report = _table(path, "operating_points")
@@ -81,10 +81,10 @@ def _told(target: Target, calibration: ChosenPoint, report: ChosenPoint, metric:
     )
 
 
-def _summary(folder: Path) -> dict:
+def _metric(folder: Path) -> str:
     try:
-        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))["metric"]
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"Cannot read {folder / 'summary.json'} ({error}). Run the cascade stage again.") from error
 
 

@@ -137,5 +137,13 @@ def test_out_of_reach_is_told_and_nothing_is_written(folder, targets, message):
 @pytest.mark.parametrize("name", ["batch_times.parquet", "calibration_predictions.parquet", "summary.json"])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
-    with pytest.raises(UserError, match=name):
+    with pytest.raises(UserError, match=name) as error:
+        choose(str(folder), keep=0.9)
+    assert str(error.value).endswith("). Run the cascade stage again.")
+
+
+@pytest.mark.parametrize("content", ['{"task": ', "{}"])
+def test_a_corrupt_summary_is_named(folder, content):
+    (folder / "summary.json").write_text(content)
+    with pytest.raises(UserError, match=r"^Cannot read .*summary\.json \(.*\)\. Run the cascade stage again\.$"):
         choose(str(folder), keep=0.9)
