@@ -60,7 +60,7 @@ def test_no_weights(copy):
     assert "no file named model.safetensors found" in message and message.endswith(WHAT_TO_DO)
 
 
-@pytest.mark.parametrize("name", ["runs/demo/teacher", "./teacher", "/nowhere/teacher"])
+@pytest.mark.parametrize("name", ["runs/no-such-run/teacher", "./teacher", "/nowhere/teacher"])
 def test_a_folder_that_is_not_there(name):
     assert error_of(name) == (
         f"no sequence classifier could be loaded from '{name}': no such folder, and no name that the hub could have. "
