@@ -1,5 +1,6 @@
 """The teacher as a labeller: its logits are computed once and stored beside the transfer set."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import TokenizedTexts, load_tokenizer
 from tangodistill.data.transfer import load_transfer_set, write_json, write_transfer_set
 from tangodistill.latency.hardware import best_device, has_bfloat16
-from tangodistill.models.load import load_classifier
+from tangodistill.models.load import load_classifier, position_limit
 from tangodistill.user_error import UserError
 
 SHARD_ROWS = 16_384  # rows between two points that a killed run can go on from
@@ -39,7 +40,7 @@ class Labeller:
         self.device = best_device()
         self.model = model.eval().to(self.device)
         self.tokenizer = load_tokenizer(folder)
-        self.batch_size, self.max_length = batch_size, max_length
+        self.batch_size, self.max_length = batch_size, min(max_length, position_limit(model) or max_length)
         self.label_names = label_names or [model.config.id2label[i] for i in range(model.config.num_labels)]
 
     @torch.inference_mode()
@@ -71,12 +72,12 @@ def label(
         teacher: folder or hub name of the classifier that gives the logits.
         output: folder to write.
         batch_size: texts that go through the teacher at a time, of similar length.
-        max_length: tokens that the teacher reads of a text.
+        max_length: tokens that the teacher reads of a text, as far as it has positions for them.
         label_names: names of the teacher's outputs, in its order, where its config has none.
     """
     rows, manifest = load_transfer_set(transfer_set, labelled=False)
-    shards = Path(output) / ".shards"
-    shards.mkdir(parents=True, exist_ok=True)
+    made_of = [manifest.get("key"), len(rows), str(resolve(teacher)), max_length, label_names]
+    shards = _work_folder(Path(output), made_of)
     starts = range(0, len(rows), SHARD_ROWS)
     waiting = [start for start in starts if not _shard(shards, start).is_file()]
     if waiting:
@@ -88,8 +89,18 @@ def label(
     names = json.loads((shards / "label_names.json").read_text(encoding="utf-8"))
     features = Features({**rows.features, "logits": List(Value("float16"), length=len(names))})
     write_transfer_set(Path(output), _with_logits(rows, starts, shards), features, {**manifest, "label_names": names})
-    shutil.rmtree(shards)
+    shutil.rmtree(shards.parent)
     return Path(output)
+
+
+def _work_folder(output: Path, made_of: list) -> Path:
+    """The folder of the shards made of this; those that a run with another teacher or set left are thrown away."""
+    work = output / ".shards" / hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+    for other in work.parent.glob("*"):
+        if other != work:
+            shutil.rmtree(other)
+    work.mkdir(parents=True, exist_ok=True)
+    return work
 
 
 def _shard(folder: Path, start: int) -> Path:

@@ -1,6 +1,9 @@
 """Settings for all tests: no hub, no W&B server, no time limits."""
 
+import logging
 import os
+
+import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
@@ -11,3 +14,20 @@ from hypothesis import settings  # noqa: E402
 # a loaded machine is no failure
 settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
+
+
+@pytest.fixture
+def refused(capfd, monkeypatch):
+    """The message of a command line that the user got wrong."""
+    from tangodistill import cli
+
+    monkeypatch.setattr(logging, "raiseExceptions", False)  # Lightning logs to the stderr of the test before
+
+    def refused(*arguments) -> str:
+        assert cli.main([str(argument) for argument in arguments]) == 2
+        shown = capfd.readouterr().err
+        assert "Traceback" not in shown
+        *_, last = shown.splitlines()
+        return last.removeprefix("error: ")
+
+    return refused

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from separable import write_encoder, write_glove, write_table
+from small_run import SmallRun
 
 # Small shards and frequent checkpoints, so that a small run has a middle to be killed in.
 COMMAND = """
@@ -24,17 +24,11 @@ labelling.SHARD_ROWS = 100
 classifier.CHECKPOINT_EVERY = timedelta(seconds=0.2)
 sys.exit(cli.main())
 """
-SETTINGS = [
-    *("teacher.model.lr=2e-3", "teacher.trainer.max_epochs=6", "teacher.data.batch_size=16"),
-    *("augment.workers=1", "augment.rules.draws_per_text=6"),
-    *("student.model.lr=5e-3", "student.model.dropout=0", "student.trainer.max_epochs=3", "student.data.batch_size=32"),
-    *(f"{stage}.trainer.logger=false" for stage in ("teacher", "student", "cascade")),
-]
 STAGES = ("teacher", "augment", "label", "student", "cascade", "report")
 AT_WORK = {
     "teacher": "checkpoints/*.ckpt",
     "augment": ".shards/*/rules-000003.arrow",
-    "label": ".shards/000000300.npy",
+    "label": ".shards/*/000000300.npy",
     "student": "checkpoints/*.ckpt",
     "cascade": "cascade.json",
     "report": "config.yaml",
@@ -43,22 +37,12 @@ AT_WORK = {
 TIMES = ("time", "seconds", "speed", "throughput", "per_s", "_s")
 
 
-class Bench:
-    """The inputs of a recipe run, and the runs made of them."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        write_table(folder / "data.csv")
-        write_glove(folder / "glove.txt")
-        config = write_encoder(folder / "encoder") / "config.json"
-        config.write_text(config.read_text().replace('_dropout_prob": 0.1', '_dropout_prob": 0.0'))
+class KillableRun(SmallRun):
+    """Runs that are killed."""
 
     def start(self, out: Path) -> subprocess.Popen:
         """A run as a process group of its own; it adds what it says to `<out>.log`."""
-        settings = [*SETTINGS, f"student.model.glove={self.folder / 'glove.txt'}"]
-        inputs = ["--data", str(self.folder / "data.csv"), "--teacher", str(self.folder / "encoder")]
-        arguments = ["run", "custom", "--out", str(out), *inputs, *(f"--set={setting}" for setting in settings)]
-        command = [sys.executable, "-c", COMMAND, *arguments]
+        command = [sys.executable, "-c", COMMAND, *self.arguments(out)]
         with Path(f"{out}.log").open("a") as log:
             return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
@@ -122,22 +106,22 @@ def assert_equal_cascades(left: Path, right: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    return Bench(tmp_path_factory.mktemp("inputs"))
+def runs(tmp_path_factory):
+    return KillableRun(tmp_path_factory.mktemp("inputs"))
 
 
 @pytest.fixture(scope="module")
-def undisturbed(bench):
-    bench.run(bench.folder / "undisturbed")
-    return bench.folder / "undisturbed"
+def undisturbed(runs):
+    runs.run(runs.folder / "undisturbed")
+    return runs.folder / "undisturbed"
 
 
 @pytest.mark.parametrize("stages", [("augment", "student"), pytest.param(STAGES, marks=pytest.mark.slow)])
-def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(bench, undisturbed, stages):
-    out = bench.folder / "-".join(stages)
+def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(runs, undisturbed, stages):
+    out = runs.folder / "-".join(stages)
     for stage in stages:
-        bench.kill_in(stage, out)
-    bench.run(out)
+        runs.kill_in(stage, out)
+    runs.run(out)
     assert what_became_of_the_stages(out) == expected(stages)
     for stage in ("teacher", "augment", "label", "student"):
         assert contents(out / stage) == contents(undisturbed / stage), stage

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
-from tangodistill.models.load import load_classifier
+from tangodistill.models.load import load_classifier, position_limit
 from tangodistill.modules.classifier import ClassifierModule
 from tangodistill.user_error import UserError
 
@@ -55,9 +55,7 @@ class TeacherModule(ClassifierModule):
         if self.own_names:
             config.id2label = dict(enumerate(self.own_names))
             config.label2id = {name: i for i, name in enumerate(self.own_names)}
-        # Heads longer than the position embeddings allow would fail on the first long text.
-        limit = getattr(config, "max_position_embeddings", math.inf) - (2 if config.model_type == "roberta" else 0)
-        self.max_length = min(self.task.max_length, limit)
+        self.max_length = min(self.task.max_length, position_limit(self.model) or self.task.max_length)
         self.follow_task([config.id2label[i] for i in range(config.num_labels)])
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:

@@ -4,9 +4,10 @@ import inspect
 import logging
 import warnings
 import zipfile
+from typing import Any
 
 from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import tangodistill.modules  # noqa: F401  (so that class names need no module path)
 from tangodistill.user_error import UserError
@@ -54,9 +55,10 @@ class TrainerCLI(LightningCLI):
         if not self.parse_only:
             super()._set_seed()
 
-    def before_instantiate_classes(self) -> None:
-        path = self.config[self.subcommand].get("ckpt_path")
-        if path and not self.parse_only and not zipfile.is_zipfile(path):
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        path = self.config[self.config.subcommand].get("ckpt_path")
+        if path and not zipfile.is_zipfile(path):
             raise UserError(
                 f"ckpt_path: {path} is missing, or not a whole checkpoint. Give one that `fit` wrote "
                 "(checkpoints/last.ckpt), or leave it out to begin anew."

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from tangodistill.data.length_batches import length_batches
 from tangodistill.data.tokenize import TextEncoder
 from tangodistill.models.bilstm import BiLSTMForSequenceClassification
+from tangodistill.models.load import position_limit
 from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.user_error import UserError
 
@@ -39,7 +40,7 @@ class TorchEngine:
         self.model = model
         self.label_names: tuple[str, ...] = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
         self.parameters: int = sum(parameter.numel() for parameter in model.parameters())
-        limits = (max_length, tokenizer.model_max_length, _position_limit(model), NO_LIMIT)
+        limits = (max_length, tokenizer.model_max_length, position_limit(model), NO_LIMIT)
         self.max_length: int = min(limit for limit in limits if limit is not None)
         self.threads = threads
         # a recurrent first tier pays for every padded step, and short batches of one length need none
@@ -126,13 +127,3 @@ def label_columns(engine: TorchEngine, label_names: Sequence[str]) -> np.ndarray
             f"{', '.join(label_names)}. Both must hold the same names: correct id2label in its config.json."
         )
     return np.array([engine.label_names.index(name) for name in label_names])
-
-
-def _position_limit(model: PreTrainedModel) -> int | None:
-    """Tokens that the model has positions for. RoBERTa's family numbers them from the padding id + 1, so has fewer."""
-    limit = getattr(model.config, "max_position_embeddings", None)
-    if limit is None or limit < 0:  # relative positions; XLNet says -1
-        return None
-    embeddings = getattr(model.base_model, "embeddings", None)
-    padding_idx = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
-    return limit if padding_idx is None else limit - padding_idx - 1

@@ -4,8 +4,10 @@ import shutil
 
 import pytest
 from separable import write_encoder
+from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
-from tangodistill.models.load import is_classifier, load_classifier, load_config
+from tangodistill.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
+from tangodistill.models.load import is_classifier, load_classifier, load_config, position_limit
 from tangodistill.user_error import UserError
 
 WHAT_TO_DO = "Give a folder with config.json and model.safetensors, or a hub name while the hub can be reached."
@@ -35,6 +37,13 @@ def test_an_encoder_gets_a_new_head_and_a_classifier_keeps_its_own(encoder, tmp_
     again, new_head = load_classifier(str(tmp_path), ["a", "b", "c"])
     assert not new_head and again.config.id2label == model.config.id2label
     assert is_classifier(load_config(str(tmp_path)))
+
+
+def test_positions_a_model_has():
+    sizes = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    assert position_limit(BertModel(BertConfig(max_position_embeddings=64, **sizes))) == 64
+    assert position_limit(RobertaModel(RobertaConfig(max_position_embeddings=66, **sizes))) == 64
+    assert position_limit(BiLSTMForSequenceClassification(BiLSTMConfig(vocab_size=9))) is None
 
 
 @pytest.mark.parametrize("left", [0, 4, 5_000])

@@ -1,0 +1,92 @@
+"""The teacher's logits beside the texts, whatever length these have and wherever the work was cut off."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from datasets import Features, Value
+from separable import write_encoder
+
+from tangodistill import labelling
+from tangodistill.data.transfer import load_transfer_set, teacher_logits, write_transfer_set
+from tangodistill.labelling import Labeller, label
+from tangodistill.models.load import load_classifier
+from tangodistill.user_error import UserError
+
+TEXTS = ["a good film", "", "bad " * 500, "dull plot", "lovely", "so it is"]
+
+
+@pytest.fixture(scope="module")
+def transfer_set(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set")
+    write_transfer_set(folder, [pa.table({"text": TEXTS})], Features({"text": Value("string")}), {"key": "k"})
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory):
+    """Two classifiers that are not trained, one the other's opposite; they read 64 tokens at most."""
+    folders = []
+    for sign in (1, -1):
+        folder = write_encoder(tmp_path_factory.mktemp("teacher"))
+        torch.manual_seed(0)
+        model, _ = load_classifier(str(folder), ["negative", "positive"])
+        model.classifier.weight.data *= 100 * sign
+        model.save_pretrained(folder)
+        folders.append(str(folder))
+    return folders
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(labelling, "SHARD_ROWS", 2)
+
+
+def logits_of(folder):
+    return teacher_logits(load_transfer_set(folder, labelled=True)[0])
+
+
+def cut_off(transfer_set, teacher, output, monkeypatch):
+    """Labels the first shard only."""
+    with monkeypatch.context() as patch:
+        logits, calls = Labeller.logits, []
+
+        def dies(self, texts, pairs=None):
+            if calls:
+                raise KeyboardInterrupt
+            calls.append(texts)
+            return logits(self, texts, pairs)
+
+        patch.setattr(Labeller, "logits", dies)
+        with pytest.raises(KeyboardInterrupt):
+            label(transfer_set, teacher, str(output))
+
+
+def test_texts_longer_than_the_teacher_reads(transfer_set, teachers, tmp_path):
+    found = logits_of(label(transfer_set, teachers[0], str(tmp_path), max_length=128))
+    assert found.shape == (len(TEXTS), 2) and np.isfinite(found).all()
+    np.testing.assert_allclose(found, Labeller(teachers[0], 8, 64).logits(TEXTS), atol=0.05)  # bfloat16
+
+
+def test_what_was_cut_off_goes_on(transfer_set, teachers, tmp_path, monkeypatch):
+    cut_off(transfer_set, teachers[0], tmp_path / "cut", monkeypatch)
+    for name in ("cut", "whole"):
+        label(transfer_set, teachers[0], str(tmp_path / name))
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "cut" / path.name).read_bytes()
+    assert not (tmp_path / "cut" / ".shards").exists()
+
+
+def test_what_another_teacher_left_is_not_taken_over(transfer_set, teachers, tmp_path, monkeypatch):
+    cut_off(transfer_set, teachers[0], tmp_path / "cut", monkeypatch)
+    for name in ("cut", "whole"):
+        label(transfer_set, teachers[1], str(tmp_path / name))
+    assert np.array_equal(logits_of(tmp_path / "cut"), logits_of(tmp_path / "whole"))
+    first = logits_of(label(transfer_set, teachers[0], str(tmp_path / "first")))
+    assert not np.allclose(logits_of(tmp_path / "cut"), first, atol=0.05)
+
+
+def test_an_encoder_is_no_teacher(transfer_set, tmp_path):
+    encoder = write_encoder(tmp_path / "encoder")
+    with pytest.raises(UserError, match="is an encoder without a trained classification head"):
+        label(transfer_set, str(encoder), str(tmp_path / "out"))
