@@ -53,13 +53,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         _dispatch(arguments)
         return 0
-    except SystemExit as stop:
-        if not isinstance(stop.__context__, KeyboardInterrupt):
-            raise
-        return _interrupted(arguments)  # Lightning tears its trainer down on Ctrl-C, then exits by itself
     except KeyboardInterrupt:
         return _interrupted(arguments)
-    except Exception as error:
+    except (SystemExit, Exception) as error:
+        if _follows_ctrl_c(error):  # Lightning tears its trainer down on Ctrl-C, then exits by itself
+            return _interrupted(arguments)
+        if isinstance(error, SystemExit):
+            raise
         message = message_of(error)
         if debug or message is None:
             raise
@@ -71,6 +71,15 @@ def _underscored(argument: str) -> str:
     """`--max-ms=20` as `--max_ms=20`: keys are named as in Python, flags are often written otherwise."""
     name, equals, value = argument.partition("=")
     return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
+
+
+def _follows_ctrl_c(error: BaseException | None) -> bool:
+    """Whether Ctrl-C stands anywhere behind an exception that was raised while it was dealt with."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _interrupted(arguments: list[str]) -> int:

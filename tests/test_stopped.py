@@ -65,5 +65,5 @@ def test_ctrl_c_is_one_line(small, tmp_path, stage, at_work):
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     shown = process.communicate()[1]
-    assert process.returncode == 130 and "Traceback" not in shown
+    assert process.returncode == 130 and "Traceback" not in shown, shown
     assert shown.splitlines()[-1] == "Stopped by Ctrl-C. The same command resumes where it was."
