@@ -32,8 +32,9 @@ def find_batch_sizes(
 ) -> tuple[dict[str, int], list[BatchTime]]:
     """Each tier's best batch size, and every time that was taken.
 
-    Sizes 1, 2, 4, ... up to the best one (and until throughput fell twice in a row) are measured on a sample; the best
-    one finally on all examples, and those times stand in place of its sample's. So each size has times of one n, and
+    Sizes 1, 2, 4, ... up to the best one (and until throughput fell twice in a row) are measured on as many examples as
+    the budget allows, judging by the size before; the best one finally on all examples, where it was not, and those
+    times stand in place of its sample's. So each size has times of one n, and
     one batch of size b takes seconds · b / n.
 
     Args:
@@ -86,7 +87,9 @@ class _Search:
         self.budget_s = budget_s
         self.growth_bytes = 0  # of the process' peak memory, by the last size
         sizes = LARGEST.bit_length()
-        self.sample_size = int(budget_s / (repeats * sizes) / self._pilot_s()) + 1
+        self.run_s = budget_s / (repeats * sizes)  # that one timed run may take
+        self.per_example_s = self._pilot_s()  # by the latest size
+        self.samples: dict[int, np.ndarray] = {}
 
     def _pilot_s(self) -> float:
         """Seconds per example at batch 1, from a few, warmed up."""
@@ -97,8 +100,11 @@ class _Search:
         return max((perf_counter() - started) / len(rows), 1e-6)
 
     def sample(self, batch_size: int) -> np.ndarray:
-        """Rows to measure a batch size on: four batches at the least, more where the time allows."""
-        return sample_rows(self.lengths, batch_size, max(4 * batch_size, self.sample_size))
+        """Rows to measure a batch size on: four batches at the least, all examples where the time allows."""
+        if batch_size not in self.samples:
+            count = max(4 * batch_size, int(self.run_s / self.per_example_s) + 1)
+            self.samples[batch_size] = sample_rows(self.lengths, batch_size, count)
+        return self.samples[batch_size]
 
     def wants(self, batch_size: int) -> bool:
         if batch_size > max(min(LARGEST, len(self.lengths)), 1):
@@ -137,6 +143,7 @@ class _Search:
         if repeat == 0:
             self.times[batch_size] = []
         self.times[batch_size].append(BatchTime(self.tier, batch_size, repeat, len(rows), seconds))
+        self.per_example_s = max(seconds / len(rows), 1e-9)
 
 
 def _peak_memory_bytes() -> int:

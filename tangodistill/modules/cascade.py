@@ -17,10 +17,11 @@ from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
 from tangodistill.latency.timer import is_unsteady, ratio_interval, time_interleaved
 from tangodistill.metrics import METRICS, score
-from tangodistill.modules.measurement import RoleAnswers, batch1_times, batch_times
+from tangodistill.modules.measurement import RoleAnswers, batch1_times, batch_times, tokens_run
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.run_files import read_measured
 from tangodistill.report.terminal import print_summary
+from tangodistill.report.time_gap import time_gap
 from tangodistill.report.tracking import log_cascade
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.engines import TorchEngine, label_columns
@@ -28,7 +29,6 @@ from tangodistill.runtime.predictor import CascadePredictor
 
 ROLES = ("calibration", "report")
 METRIC_PASS_BATCH = 32
-TOLERANCE = 0.1  # between predicted and measured time, before a warning
 
 
 class CascadeModule(L.LightningModule):
@@ -133,13 +133,15 @@ class CascadeModule(L.LightningModule):
         record = self._record(best, chosen)
         write_cascade(folder, record, self.folders)
         measured = self._run_for_real(folder, roles["report"], best[1], padded)
+        deferred = roles["report"].confidence < np.float32(chosen.threshold)
+        tokens = None if padded else tokens_run(self.engines[1], roles["report"], deferred, best[1])
         summary = {
             **self._about(roles, protocol),
             "tiers": [self._tier(tier, roles, frames["report"], batches, best[tier - 1], record) for tier in (1, 2)],
             **summarise(
                 points["report"], *_arrays(roles["report"]), timings["report"], classes, task.metric, self.target
             ),
-            "chosen": self._chosen(chosen, measured, frames["report"]),
+            "chosen": self._chosen(chosen, measured, frames["report"], tokens),
             "calibration_of_tier1": calibration(
                 roles["report"].labels, roles["report"].predictions(1), roles["report"].confidence
             ),
@@ -230,18 +232,18 @@ class CascadeModule(L.LightningModule):
             self.repeats,
         )
 
-    def _chosen(self, chosen: ChosenPoint, measured: dict[str, np.ndarray], frame: pd.DataFrame) -> dict[str, Any]:
+    def _chosen(
+        self,
+        chosen: ChosenPoint,
+        measured: dict[str, np.ndarray],
+        frame: pd.DataFrame,
+        tokens: dict[str, float] | None,
+    ) -> dict[str, Any]:
         """The chosen point as predicted from the parts, and as it ran."""
         measured_s, second_only_s = (float(measured[name].mean()) for name in ("cascade", "second_only"))
-        gap = measured_s / chosen.predicted_s - 1
-        if abs(gap) > TOLERANCE:
-            rank_zero_info(
-                f"Warning: the chosen operating point took {measured_s:.3f} s, {gap:+.0%} of the "
-                f"{chosen.predicted_s:.3f} s predicted. Was the machine busy? Run the stage again: --force cascade."
-            )
         deferred = frame["confidence"].to_numpy() < np.float32(chosen.threshold)
         cascade_s = frame["tier1_time_s"] + np.where(deferred, frame["tier2_time_s"], 0.0)
-        return {
+        point = {
             "target": str(self.target),
             "chosen_on": f"calibration ({self.trainer.datamodule.roles.files['calibration']})",
             "threshold": chosen.threshold,
@@ -255,7 +257,11 @@ class CascadeModule(L.LightningModule):
             "measured_second_only_s": second_only_s,
             "measured_speedup_best_batch": second_only_s / measured_s,
             "unsteady": any(is_unsteady(seconds) for seconds in measured.values()),
+            "tokens_per_text": tokens,
         }
+        if gap := time_gap(point):
+            rank_zero_info(f"Warning: {gap}")
+        return point
 
     def _other_students(self, roles: dict[str, RoleAnswers]) -> list[dict[str, Any]]:
         """Scores on the report role of the first tier and of the students beside it."""

@@ -7,6 +7,7 @@ import pandas as pd
 from rich.progress import Progress
 
 from tangodistill.cascade.confidence import confidence
+from tangodistill.data.length_batches import tokens_per_text
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
 from tangodistill.latency.timer import time_each
 from tangodistill.runtime.engines import TorchEngine
@@ -97,3 +98,14 @@ def batch_times(
     frame = pd.DataFrame([*single, *(time for time in found if time.batch_size > 1)])
     frame["tier"] = frame["tier"].str.removeprefix("tier").astype(int)
     return [best["tier1"], best["tier2"]], frame
+
+
+def tokens_run(
+    engine: TorchEngine, role: RoleAnswers, deferred: np.ndarray, batch_size: int
+) -> dict[str, float] | None:
+    """Tokens per text, padding included, that a tier runs over all n texts and over the `deferred` (n,) ones."""
+    if not deferred.any():
+        return None
+    lengths = engine.lengths(role.texts, role.pairs)
+    parts = {"all": lengths, "deferred": lengths[deferred]}
+    return {name: tokens_per_text(part, batch_size, engine.exact_length) for name, part in parts.items()}

@@ -18,8 +18,7 @@ from tangodistill.report.markup import (
     times,
 )
 from tangodistill.report.run_files import Measured
-
-PREDICTION_TOLERANCE = 0.10
+from tangodistill.report.time_gap import time_gap
 
 
 def main_table(measured: Measured) -> str:
@@ -128,11 +127,8 @@ def time_check(measured: Measured) -> str:
     off, warnings = run / predicted - 1, []
     caption = f"All {measured.summary['n']:,} report examples through the cascade, queue included, best batch"
     rows = [["Chosen point", seconds(predicted), seconds(run), f"{100 * off:+.1f} %"]]
-    if abs(off) > PREDICTION_TOLERANCE:
-        warnings.append(
-            f"Warning: the measured time differs from the predicted one by {100 * abs(off):.0f} %, more than 10 %. "
-            "Other work on this machine is the usual cause: measure again at rest before relying on the speedups."
-        )
+    if told := time_gap(chosen):
+        warnings.append(f"Warning: {told}")
     if (measured.summary.get("machine") or {}).get("busy"):
         warnings.append("Warning: other processes were at work on the machine while the times were taken.")
     return table(caption, ["", "predicted", "measured", "difference"], rows) + "".join(
