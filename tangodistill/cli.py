@@ -156,7 +156,10 @@ def _parser(verb: str) -> Any:
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(
-        prog=f"{PROGRAM} {verb}", description=VERBS[verb], exit_on_error=False, allow_abbrev=False,
+        prog=f"{PROGRAM} {verb}",
+        description=VERBS[verb],
+        exit_on_error=False,
+        allow_abbrev=False,
         epilog="--debug shows the traceback of an error.",
     )
     parser.add_argument("--config", action="config", help="YAML file with any of these keys; flags after it win.")
@@ -208,15 +211,21 @@ def _run(arguments: list[str]) -> None:
     parser.add_argument("--out", type=str, help="Folder of the results (default: runs/<recipe name>).")
     parser.add_argument("--data", type=str, help="Labelled data: a GLUE folder, a table, or a hub name.")
     parser.add_argument(
-        "--teacher", type=str,
+        "--teacher",
+        type=str,
         help="Model folder or hub name. A classifier is evaluated and used as it is, an encoder is fine-tuned.",
     )
     parser.add_argument(
-        "--protocol", type=Literal["natural", "paper"], default="natural",
+        "--protocol",
+        type=Literal["natural", "paper"],
+        default="natural",
         help="paper: also measure with every text padded to the task's maximum length.",
     )
     parser.add_argument(
-        "--set", action="append", metavar="STAGE.KEY=VALUE", default=[],
+        "--set",
+        action="append",
+        metavar="STAGE.KEY=VALUE",
+        default=[],
         help="Change a key of a stage file (data.KEY: of every stage's data), e.g. student.model.lr=1e-3. Repeatable.",
     )
     parser.add_argument("--from", metavar="STAGE", help="Begin here; earlier stages are taken as they are.")

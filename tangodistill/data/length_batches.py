@@ -25,7 +25,8 @@ def tokens_per_text(lengths: np.ndarray, batch_size: int, exact: bool = False) -
     >>> tokens_per_text(np.array([3, 1, 3, 1, 2]), 2)
     2.2
     """
-    return float(sum(len(rows) * lengths[rows].max() for rows in length_batches(lengths, batch_size, exact)) / len(lengths))
+    batches = length_batches(lengths, batch_size, exact)
+    return float(sum(len(rows) * lengths[rows].max() for rows in batches) / len(lengths))
 
 
 def shuffled_length_batches(

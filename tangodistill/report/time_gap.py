@@ -27,6 +27,6 @@ def time_gap(chosen: Mapping[str, Any]) -> str | None:
     more = tokens["deferred"] / tokens["all"] - 1
     return (
         f"{told} The second tier ran {tokens['deferred']:.1f} tokens for a deferred text, padding included, against "
-        f"{tokens['all']:.1f} over all texts ({more:+.0%}), which the prediction leaves out; beyond that, other work on "
-        "this machine is the usual cause."
+        f"{tokens['all']:.1f} over all texts ({more:+.0%}), which the prediction leaves out; beyond that, other work "
+        "on this machine is the usual cause."
     )
