@@ -68,6 +68,9 @@ def read_measured(folder: Path) -> Measured:
         )
     try:
         summary = json.loads((folder / _FILES[0]).read_text(encoding="utf-8"))
+        absent = [key for key in _KEYS if key not in summary]
+        if absent:
+            raise ValueError(f"summary.json lacks {', '.join(absent)}")
         return Measured(summary, *(pd.read_parquet(folder / name) for name in _FILES[1:]))
     except (ValueError, OSError) as error:
         raise UserError(
@@ -83,6 +86,9 @@ _FILES = (
     "calibration_predictions.parquet",
     "batch_times.parquet",
 )
+
+_KEYS = ("task", "split", "n", "metric", "label_names", "tiers", "speedup_at_99", "speedup_at_98", "random", "oracle")
+_KEYS += ("chosen", "machine", "versions")
 
 
 def read_json_files(run: Path, name: str) -> dict[str, dict]:
