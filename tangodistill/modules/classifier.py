@@ -75,8 +75,11 @@ class ClassifierModule(L.LightningModule):
 
     def forward(self, batch: dict[str, Any]) -> Tensor:
         """Logits ``(batch, classes)`` float32, in the task's label order."""
+        return self.task_logits(self.model, batch)
+
+    def task_logits(self, model: PreTrainedModel, batch: dict[str, Any]) -> Tensor:
         inputs = {k: v for k, v in batch.items() if k in ("input_ids", "attention_mask", "token_type_ids")}
-        return self.model(**inputs).logits.float()[:, self.label_order]
+        return model(**inputs).logits.float()[:, self.label_order]
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device))
