@@ -210,7 +210,7 @@ def _run(arguments: list[str]) -> None:
     parser.add_argument(
         "recipe",
         type=str,
-        help="A shipped recipe's name (see `recipes`), or a recipe folder; NAME/small: the same for 2 cores and an hour.",
+        help="A shipped recipe's name (see `recipes`), or a recipe folder; NAME/small: its variant for 2 cores.",
     )
     parser.add_argument("--out", type=str, help="Folder of the results (default: runs/NAME, runs/NAME_small).")
     parser.add_argument("--data", type=str, help="Labelled data: a GLUE folder, a table, or a hub name.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from yaml import YAMLError
 
 from tangodistill.config import get_key, parse_yaml, set_key
-from tangodistill.recipe import DATA, Recipe, Stage
+from tangodistill.recipe import Recipe, Stage
 from tangodistill.user_error import UserError
 
 

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+import wandb
 from glue_folders import write_glue
+from offline_run import read_offline_runs
 from separable import write_encoder, write_glove, write_table
 
 from tangodistill import cli
@@ -85,7 +87,28 @@ def test_the_demo_ends_in_a_report(demo):
     summary = json.loads((demo / "cascade" / "summary.json").read_text())
     assert summary["tiers"][1]["metrics"]["accuracy"] > 0.8
     assert all((demo / tier["path"] / "model.safetensors").is_file() for tier in summary["tiers"])
-    assert [path.name for path in sorted((demo / "wandb").glob("offline-run-*"))] != []
+
+
+def test_the_demo_is_a_group_of_wandb_runs_with_their_lineage(demo):
+    """Teacher -> transfer set -> student -> cascade: what one stage logged is what the next ones use."""
+    wandb.teardown()
+    runs = {held["run"].job_type: held for held in read_offline_runs(demo)}
+    assert list(runs) == ["teacher", "augment", "label", "student", "cascade"]
+    assert {held["run"].run_group for held in runs.values()} == {"demo"}
+    used, made = {}, {}
+    for stage, held in runs.items():
+        used[stage] = {(each.type, each.digest) for each in held["artifacts"] if each.use_after_commit}
+        (mine,) = [each for each in held["artifacts"] if not each.use_after_commit and each.type != "run_table"]
+        assert mine.name == f"demo-{stage}"
+        made[stage] = (mine.type, mine.digest)
+        assert all(Path(file.local_path).is_file() for file in mine.manifest.contents if file.local_path)
+    assert used["label"] == {made["teacher"], made["augment"]}
+    assert used["student"] == {made["label"]}
+    assert used["cascade"] == {made["student"], made["teacher"]}
+    assert [kind for kind, _ in made.values()] == ["model", "transfer-set", "transfer-set", "model", "cascade"]
+    for stage in ("teacher", "student"):
+        assert runs[stage]["metrics"]["*"] == "trainer/global_step" and "val/score" in runs[stage]["summary"]
+        assert runs[stage]["config"]["settings"]["model.init_args.lr"] > 0
 
 
 def test_a_second_demo_does_nothing(demo, parts, capsys):
