@@ -20,11 +20,13 @@ from matplotlib.figure import Figure
 
 CURVE_ROWS = 100
 METRICS = ("accuracy", "f1", "mcc")
+INIT_TIMEOUT_S = 30.0  # W&B's own waits for its server three times as long
 
 
 class RunLogger(WandbLogger):
     """Lightning's WandbLogger that never asks: with no API key it writes offline and says how to send that later.
 
+    Where W&B cannot be reached or refuses the key it says so and writes offline too, in the stages to come as well.
     ``WANDB_MODE`` and ``wandb offline`` keep their meaning.
 
     Args:
@@ -35,6 +37,8 @@ class RunLogger(WandbLogger):
         save_dir: folder under which ``wandb/`` lies.
     """
 
+    unreachable = False
+
     def __init__(
         self,
         project: str | None = None,
@@ -44,7 +48,7 @@ class RunLogger(WandbLogger):
         save_dir: str = ".",
     ):
         project = project or os.environ.get("WANDB_PROJECT", "tangodistill")
-        settings = wandb.Settings(silent=True)  # what matters is told here, in one line
+        settings = wandb.Settings(silent=True, init_timeout=INIT_TIMEOUT_S)  # what matters is told here, in one line
         super().__init__(
             project=project, name=name, group=group, job_type=job_type, save_dir=save_dir, settings=settings
         )
@@ -60,15 +64,24 @@ class RunLogger(WandbLogger):
                 wandb.finish()  # of another stage in this process: a logger is a run of its own
             Path(self.save_dir).mkdir(parents=True, exist_ok=True)  # else wandb writes to a temporary folder
             settings = wandb.setup().settings
-            if settings.mode == "online" and not has_credentials(settings):
-                self._wandb_init |= {"mode": "offline", "resume": None}
-            run = super().experiment
+            if settings.mode == "online" and (RunLogger.unreachable or not has_credentials(settings)):
+                self._go_offline()
+            try:
+                run = super().experiment
+            except wandb.Error as error:
+                print(f"W&B cannot be used ({str(error).splitlines()[0]}), so runs are kept on this disk.")
+                RunLogger.unreachable = True
+                self._go_offline()
+                run = super().experiment
             if not getattr(run, "offline", False) and run.url:
                 print(f"W&B run: {run.url}")
             run.define_metric("epoch", hidden=True)
             run.define_metric("operating/deferral_rate", hidden=True)
             run.define_metric("operating/*", step_metric="operating/deferral_rate", summary="none")
         return self._experiment
+
+    def _go_offline(self) -> None:
+        self._wandb_init |= {"mode": "offline", "resume": None}
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
