@@ -16,7 +16,7 @@ from tangodistill.cascade.summary import operating_points, summarise
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
 from tangodistill.latency.timer import is_unsteady, ratio_interval, time_interleaved
-from tangodistill.modules.early_exit import EarlyExitMeasurement
+from tangodistill.modules.early_exit import EarlyExitMeasurement, load_early_exit
 from tangodistill.modules.measurement import RoleAnswers, batch1_times, batch_times, tokens_run
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.run_files import read_measured
@@ -73,6 +73,7 @@ class CascadeModule(L.LightningModule):
     def setup(self, stage: str) -> None:
         self.task = self.trainer.datamodule.task
         self.engines = tuple(TorchEngine.load(folder, self.task.max_length) for folder in self.folders)
+        self.early_engine = load_early_exit(self.early_exit, self.task)
         self.columns = [label_columns(engine, self.task.label_names) for engine in self.engines]
 
     def on_validation_epoch_start(self) -> None:
@@ -117,7 +118,7 @@ class CascadeModule(L.LightningModule):
         padded, task = protocol == "paper", self.task
         machine = describe_machine()
         measure = (roles["report"], task, self.repeats, padded)
-        early = EarlyExitMeasurement(self.early_exit, *measure) if self.early_exit else None
+        early = EarlyExitMeasurement(self.early_engine, *measure) if self.early_engine else None
         beside = {"report": {"early exit": early.run}} if early else {}
         passes = {
             role: batch1_times(self.engines, answers, self.repeats, padded, role, beside.get(role))

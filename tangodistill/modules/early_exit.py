@@ -19,18 +19,29 @@ from tangodistill.tasks import Task
 SEARCH_S = 30.0  # for the best batch size of one threshold
 
 
+def load_early_exit(folder: str | None, task: Task) -> EarlyExitEngine | None:
+    """The engine of a DeeBERT folder, None for none.
+
+    Raises:
+        UserError: no DeeBERT model, or one with other labels.
+    """
+    if folder is None:
+        return None
+    engine = EarlyExitEngine.load(folder, task.max_length)
+    label_columns(engine, task.label_names)
+    return engine
+
+
 class EarlyExitMeasurement:
     """What a DeeBERT model gains and costs on the report role.
 
     Args:
-        folder: of the DeeBERT model. report: the examples. task: theirs.
         repeats: timed passes, which `batch1_times` interleaves with the tiers'.
         padded: pad every example to the task's length.
     """
 
-    def __init__(self, folder: str, report: RoleAnswers, task: Task, repeats: int, padded: bool):
-        self.engine = EarlyExitEngine.load(folder, task.max_length)
-        self.name = Path(folder).name
+    def __init__(self, engine: EarlyExitEngine, report: RoleAnswers, task: Task, repeats: int, padded: bool):
+        self.engine = engine
         self.report, self.task, self.repeats, self.padded = report, task, repeats, padded
         self.columns = label_columns(self.engine, task.label_names)
         n, exits = len(report), self.engine.exits
@@ -64,7 +75,7 @@ class EarlyExitMeasurement:
         pd.DataFrame(own).to_parquet(folder / "early_exit_points.parquet", index=False)
         kept = {name: point_keeping(own, share, self.task.metric, second_metric) for name, share in FRACTIONS.items()}
         return {
-            "name": self.name,
+            "name": Path(self.engine.model.name_or_path).name,
             "parameters": self.engine.parameters,
             "exits": self.engine.exits,
             "metrics": [
