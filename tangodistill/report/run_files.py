@@ -22,6 +22,8 @@ class Measured:
     predictions: pd.DataFrame
     calibration: pd.DataFrame
     batch_times: pd.DataFrame
+    early_exit: pd.DataFrame | None = None
+    """early_exit_points.parquet, where a DeeBERT model was measured too"""
 
     @property
     def metric(self) -> str:
@@ -71,7 +73,8 @@ def read_measured(folder: Path) -> Measured:
         absent = [key for key in _KEYS if key not in summary]
         if absent:
             raise ValueError(f"summary.json lacks {', '.join(absent)}")
-        return Measured(summary, *(pd.read_parquet(folder / name) for name in _FILES[1:]))
+        early_exit = pd.read_parquet(folder / "early_exit_points.parquet") if "deebert" in summary else None
+        return Measured(summary, *(pd.read_parquet(folder / name) for name in _FILES[1:]), early_exit)
     except (ValueError, OSError) as error:
         raise UserError(
             f"{folder} holds a broken file ({error}). Write it anew: "

@@ -111,8 +111,8 @@ def log_cascade(
     """Log a measured cascade: scalars to any Lightning logger; the table and the figures to W&B as well.
 
     Keys: `tier{1,2}/{accuracy,f1,mcc}`, `speedup_at_99`, `speedup_at_98` (batch 1, interpolated; with `_best_batch` at
-    best batch), `area`, `chosen/*`; table `operating_points`; one image per figure; `operating/*`, evenly spread
-    operating points as curves over the deferral rate. Numbers that do not exist are left out.
+    best batch), `area`, `chosen/*`, `deebert/*`; table `operating_points`; one image per figure; `operating/*`, evenly
+    spread operating points as curves over the deferral rate. Numbers that do not exist are left out.
     """
     if logger is None:
         return
@@ -137,7 +137,23 @@ def cascade_scalars(summary: Mapping[str, Any]) -> dict[str, float]:
         found[f"{key}_best_batch"] = summary[key]["best_batch"]
     found["area"] = summary["area"]
     found |= {f"chosen/{key}": value for key, value in summary["chosen"].items()}
+    found |= _early_exit_scalars(summary["deebert"]) if "deebert" in summary else {}
     return {key: float(value) for key, value in found.items() if _is_number(value)}
+
+
+def _early_exit_scalars(deebert: Mapping[str, Any]) -> dict[str, Any]:
+    """Each exit's metrics, the speedups at batch 1, the 99 % point as it ran, and the points run in batches."""
+    found = {
+        f"exit{number}/{metric}": value
+        for number, scores in enumerate(deebert["metrics"], start=1)
+        for metric, value in scores.items()
+    }
+    for key in ("speedup_at_99", "speedup_at_98"):
+        found[key] = deebert[key]["batch1"]
+    found |= {f"point_at_99/{key}": value for key, value in (deebert["point_at_99"] or {}).items()}
+    for point in deebert["batched"]:
+        found[f"batched_speedup_at_{point['keeps']:.0%}".removesuffix("%")] = point["speedup"]
+    return {f"deebert/{key}": value for key, value in found.items()}
 
 
 def _is_number(value: Any) -> bool:
