@@ -4,5 +4,15 @@ from tangodistill.modules.cascade import CascadeModule
 from tangodistill.modules.datamodules import CascadeData, TextData, TransferData
 from tangodistill.modules.student import StudentModule
 from tangodistill.modules.teacher import TeacherModule
+from tangodistill.modules.tinybert import TinyBertIntermediateModule, TinyBertModule
 
-__all__ = ["CascadeData", "CascadeModule", "StudentModule", "TeacherModule", "TextData", "TransferData"]
+__all__ = [
+    "CascadeData",
+    "CascadeModule",
+    "StudentModule",
+    "TeacherModule",
+    "TextData",
+    "TinyBertIntermediateModule",
+    "TinyBertModule",
+    "TransferData",
+]
