@@ -95,7 +95,7 @@ def hidden_mse(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor)
     tensor(4.)
     """
     student = student.float()
-    squares = (_as(teacher, student) - student).square().mean(2)
+    squares = F.mse_loss(student, _as(teacher, student), reduction="none").mean(2)
     weights = mask / mask.sum(1, keepdim=True)
     return (squares * weights).sum() / len(mask)
 
@@ -117,13 +117,13 @@ def attention_mse(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tens
     tensor(4.)
     """
     student = student.float()
-    squares = (_as(teacher, student) - student).square().mean(1)
+    squares = F.mse_loss(student, _as(teacher, student), reduction="none").mean(1)
     weights = mask / mask.sum(1, keepdim=True)
     return (squares * weights[:, :, None] * weights[:, None, :]).sum() / len(mask)
 
 
 def _as(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
-    """The teacher's logits in the student's precision; broadcasting would hide a wrong class count."""
+    """The teacher's values in the student's precision; broadcasting would hide a wrong class count or width."""
     if teacher.shape != student.shape:
-        raise ValueError(f"student logits are {tuple(student.shape)} but teacher logits {tuple(teacher.shape)}")
+        raise ValueError(f"the student's values are {tuple(student.shape)} but the teacher's {tuple(teacher.shape)}")
     return teacher.to(student.dtype)

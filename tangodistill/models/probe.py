@@ -54,15 +54,20 @@ def _attention(
     scores_of_layers: dict[int, Tensor | None] | None = None,
     **options,
 ) -> tuple[Tensor, None]:
-    """Scaled dot-product attention that leaves its scores behind, in layers that are asked for them."""
-    layer = module.layer_idx + 1
-    if not scores_of_layers or layer not in scores_of_layers:
+    """Scaled dot-product attention, spelled out where scores are asked for: quicker for short texts on a CPU as well.
+
+    Scores are held as (batch, heads, key, query), so that the softmax runs over columns: over rows of a few elements
+    it is several times slower. It is taken in float32, in which the scores are compared later.
+    """
+    if scores_of_layers is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    scores = scores_of_layers[layer] = query @ key.transpose(2, 3) * options["scaling"]
-    if attention_mask is not None:  # (batch, 1, length, length), True on tokens
-        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
-    weights = F.dropout(scores.softmax(-1), options["dropout"])
-    return (weights @ value).transpose(1, 2).contiguous(), None
+    scores = (key @ query.transpose(2, 3)).float() * options["scaling"]
+    if (layer := module.layer_idx + 1) in scores_of_layers:
+        scores_of_layers[layer] = scores.transpose(2, 3)
+    if attention_mask is not None:  # (batch, 1, query, key), True on tokens
+        scores = torch.where(attention_mask.transpose(2, 3), scores, torch.finfo(scores.dtype).min)
+    weights = F.dropout(scores.softmax(2), options["dropout"]).to(value.dtype)
+    return (weights.transpose(2, 3) @ value).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(NAME, _attention)

@@ -1,5 +1,6 @@
 """Distilling TinyBERT in its two stages: first what the teacher's layers compute, then its answers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from transformers import PreTrainedModel, get_constant_schedule_with_warmup
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, get_constant_schedule_with_warmup
 
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
@@ -79,14 +80,22 @@ class TinyBertIntermediateModule(ClassifierModule):
     def setup(self, stage: str) -> None:
         if stage != "fit":
             raise UserError("TinyBERT's stage 1 trains no head, so it has no answers; only 'fit' it, then stage 2.")
+        self.build(self.task.label_names, self.task.max_length)
+
+    def build(self, label_names: Sequence[str], max_length: int) -> None:
+        """Teacher, student and linear maps, for texts of ``max_length`` tokens where the module names no other length.
+
+        Raises:
+            UserError: a teacher, layer map, size or start that does not fit the others.
+        """
         folder = str(resolve(self.teacher))
-        teacher, _ = load_classifier(folder, self.task.label_names)
+        teacher, _ = load_classifier(folder, label_names)
         self.tokenizer = load_tokenizer(folder)
         check_teacher(teacher, self.sizes.num_attention_heads)
         depth = (self.sizes.num_hidden_layers, teacher.config.num_hidden_layers)
         self.layer_map = checked_layers("layer_map", self.layer_map, *depth)
-        self.model = self._new_student(teacher)
-        self.max_length = length_limit(self.longest or self.task.max_length, teacher, self.model)
+        self.model = self._new_student(teacher, label_names)
+        self.max_length = length_limit(self.longest or max_length, teacher, self.model)
         self.embedding_map = linear_map(self.sizes.hidden_size, teacher.config.hidden_size)
         self.hidden_map = linear_map(self.sizes.hidden_size, teacher.config.hidden_size)
         for name, parameter in self.model.named_parameters():  # nothing of the loss reaches the head
@@ -94,8 +103,7 @@ class TinyBertIntermediateModule(ClassifierModule):
         # inside a tuple it is no part of this module: neither trained, nor in its checkpoints, nor set to train mode
         self.frozen = (lean_encoder(teacher, self.layer_map[-1]),)
 
-    def _new_student(self, teacher: PreTrainedModel) -> PreTrainedModel:
-        names = self.task.label_names
+    def _new_student(self, teacher: PreTrainedModel, names: Sequence[str]) -> PreTrainedModel:
         if self.start != "teacher" and self.start_layers:
             raise UserError(f"model.start_layers are copied with model.start 'teacher', but start is {self.start!r}.")
         if self.start == "random":
@@ -106,12 +114,18 @@ class TinyBertIntermediateModule(ClassifierModule):
                 "start_layers", chosen, self.sizes.num_hidden_layers, teacher.config.num_hidden_layers
             )
             return student_from_layers(teacher, self.sizes, names, layers)
-        return student_from_checkpoint(str(resolve(self.start)), teacher, self.sizes, names)
+        student = student_from_checkpoint(str(resolve(self.start)), teacher, self.sizes, names)
+        check_vocabulary(self.start, self.tokenizer, teacher.config.model_type)
+        return student
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
+        self.place_teacher()
+
+    def place_teacher(self) -> None:
+        """Move it to the device, its matrices in bfloat16 where autocast would bring them there in every step."""
         teacher = self.frozen[0].to(self.device)
-        if has_bfloat16(self.device):  # autocast would do it in each step anew
+        if has_bfloat16(self.device):
             for module in teacher.modules():
                 if isinstance(module, nn.Linear):
                     module.to(torch.bfloat16)
@@ -197,6 +211,20 @@ class TinyBertModule(ClassifierModule):
         loss = soft_cross_entropy(logits, batch["teacher_logits"], self.temperature)
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+
+def check_vocabulary(start: str, tokenizer: PreTrainedTokenizerBase, family: str) -> None:
+    """
+    Raises:
+        UserError: where the tokens of the model ``start`` are not those of the teacher's tokenizer.
+    """
+    # the family stands in for a config.json without model_type
+    own = AutoTokenizer.from_pretrained(str(resolve(start)), tokenizer_type=family).get_vocab()
+    if own != tokenizer.get_vocab():
+        raise UserError(
+            f"{start}: its tokenizer has {len(own)} tokens, not the teacher's {len(tokenizer)}. A student reads its "
+            "teacher's tokens: start from a model with the same vocabulary, its tokenizer's files beside its weights."
+        )
 
 
 def length_limit(wanted: int, *models: PreTrainedModel) -> int:
