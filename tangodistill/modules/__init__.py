@@ -5,6 +5,7 @@ from tangodistill.modules.datamodules import CascadeData, TextData, TransferData
 from tangodistill.modules.deebert import DeeBertModule
 from tangodistill.modules.student import StudentModule
 from tangodistill.modules.teacher import TeacherModule
+from tangodistill.modules.tinybert import TinyBertIntermediateModule, TinyBertModule
 
 __all__ = [
     "CascadeData",
@@ -13,5 +14,7 @@ __all__ = [
     "StudentModule",
     "TeacherModule",
     "TextData",
+    "TinyBertIntermediateModule",
+    "TinyBertModule",
     "TransferData",
 ]

@@ -9,6 +9,8 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     Accuracy,
@@ -131,8 +133,14 @@ class ClassifierModule(L.LightningModule):
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = get_linear_schedule_with_warmup(optimizer, int(self.warmup_fraction * steps), steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.schedule(optimizer, steps), "interval": "step"},
+        }
+
+    def schedule(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+        """The learning rate over the ``steps`` of the training."""
+        return get_linear_schedule_with_warmup(optimizer, int(self.warmup_fraction * steps), steps)
 
     @property
     def root(self) -> Path:
@@ -142,24 +150,32 @@ class ClassifierModule(L.LightningModule):
         """The best weights by the task's metric, and the last ones for a run that is cut off."""
         folder = self.root / "checkpoints"
         best = ModelCheckpoint(folder, "best", monitor="val/score", mode="max", enable_version_counter=False)
-        last = ModelCheckpoint(folder, "last", train_time_interval=CHECKPOINT_EVERY, enable_version_counter=False)
-        return [best, last]
+        return [best, self.last_checkpoint()]
+
+    def last_checkpoint(self) -> ModelCheckpoint:
+        folder = self.root / "checkpoints"
+        return ModelCheckpoint(folder, "last", train_time_interval=CHECKPOINT_EVERY, enable_version_counter=False)
 
     def on_fit_start(self) -> None:
         self.trainer.strategy.checkpoint_io = WholeFiles()
 
     def on_fit_end(self) -> None:
-        """Put back the best weights, check them, and write the model folder."""
+        """Put back the weights to keep, check them, and write the model folder."""
         if not self.trainer.is_global_zero or self.trainer.fast_dev_run:
             return
-        best = self.trainer.checkpoint_callbacks[0]
-        if best.best_model_path:
-            self.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
         scores = {"split": "selection", "rows": len(self.trainer.datamodule.roles.selection)}
-        self.save(scores | {self.task.metric: float(best.best_model_score)} if best.best_model_path else scores)
+        self.save(scores | self.kept_scores())
         folder = self.root / "checkpoints"
         (folder / "last.ckpt").unlink(missing_ok=True)  # first: a run killed in here still goes on from the best one
         shutil.rmtree(folder, ignore_errors=True)
+
+    def kept_scores(self) -> dict[str, Any]:
+        """Put back the weights that are kept, here the best ones; how they scored."""
+        best = self.trainer.checkpoint_callbacks[0]
+        if not best.best_model_path:
+            return {}
+        self.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+        return {self.task.metric: float(best.best_model_score)}
 
     def save(self, scores: dict[str, Any]) -> None:
         """Write the folder that ``from_pretrained`` loads, and ``metrics.json`` beside it."""
