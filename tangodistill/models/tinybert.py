@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
 from tangodistill.models.load import quietly
@@ -173,7 +174,7 @@ def student_from_checkpoint(
             student, loading = AutoModelForSequenceClassification.from_pretrained(
                 start, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(_unreadable(start, error)) from error
     missing = sorted(key for key in loading["missing_keys"] if ".embeddings." in key or ".encoder." in key)
     if missing:

@@ -243,6 +243,6 @@ def linear_map(width: int, teacher_width: int) -> nn.Linear:
 
 def lean_encoder(teacher: PreTrainedModel, layers: int) -> PreTrainedModel:
     """The teacher's encoder up to the last layer that is learned from, frozen and in eval mode."""
-    encoder = teacher.base_model.eval().requires_grad_(False)
+    encoder = teacher.base_model
     encoder.encoder.layer, encoder.pooler = encoder.encoder.layer[:layers], None
-    return encoder
+    return encoder.eval().requires_grad_(False)

@@ -122,6 +122,9 @@ def test_a_checkpoint_that_cannot_be_read_is_told(general, bert, tmp_path):
     save_file({name: w for name, w in weights.items() if "layer.1" not in name}, general / "model.safetensors")
     with pytest.raises(UserError, match="its weights lack bert.encoder.layer.1"):
         student_from_checkpoint(str(general), bert, SMALLER, NAMES)
+    (general / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(UserError, match="no student can start from"):
+        student_from_checkpoint(str(general), bert, SMALLER, NAMES)
     (general / "model.safetensors").unlink()
     with pytest.raises(UserError, match="Give a folder with config.json and model.safetensors"):
         student_from_checkpoint(str(general), bert, SMALLER, NAMES)

@@ -63,14 +63,14 @@ class Watch(Callback):
         assert module.model.training and not any(part.training for part in module.frozen[0].modules())
 
     def on_train_end(self, runner, module):
-        runner.save_checkpoint(runner.default_root_dir / "seen.ckpt")
+        runner.save_checkpoint(module.root / "seen.ckpt")
 
 
 @pytest.fixture(scope="module")
 def watched(teacher, dataset, labelled):
     watch, module = Watch(), TinyBertIntermediateModule(str(teacher), **SIZES)
-    runner = fit(module, labelled.parent / "watched", dataset, labelled, epochs=1, callbacks=[watch])
-    watch.module, watch.checkpoint = module, torch.load(runner.default_root_dir / "seen.ckpt", weights_only=True)
+    fit(module, labelled.parent / "watched", dataset, labelled, epochs=1, callbacks=[watch])
+    watch.module, watch.checkpoint = module, torch.load(module.root / "seen.ckpt", weights_only=True)
     return watch
 
 
@@ -118,11 +118,17 @@ def test_training_resumes_inside_an_epoch_in_the_same_order(build, teacher, stag
                     part.p = 0.0
 
         def training_step(self, batch, batch_idx):
-            if self.seen is not None and self.stop == self.global_step:
-                self.trainer.save_checkpoint(tmp_path / "cut.ckpt")
-                raise Cut
             self.seen.append(batch["input_ids"].sum().item())
             return super().training_step(batch, batch_idx)
+
+    class StopAt(Callback):
+        def __init__(self, step):
+            self.step = step
+
+        def on_train_batch_end(self, runner, *_):
+            if runner.global_step == self.step:
+                runner.save_checkpoint(tmp_path / "cut.ckpt")
+                raise Cut
 
     def run(folder, checkpoint=None, stop=None):
         torch.manual_seed(0)
@@ -130,11 +136,9 @@ def test_training_resumes_inside_an_epoch_in_the_same_order(build, teacher, stag
             module = Recorder(str(stage_1), lr=1e-3)
         else:
             module = Recorder(str(teacher), **SIZES, lr=1e-3)
-        module.stop = stop
+        runner = trainer(folder, max_epochs=2, callbacks=[StopAt(stop)])
         try:
-            trainer(folder, max_epochs=2).fit(
-                module, TransferData(dataset, str(labelled), batch_size=64), ckpt_path=checkpoint
-            )
+            runner.fit(module, TransferData(dataset, str(labelled), batch_size=64), ckpt_path=checkpoint)
         except Cut:
             pass
         return module.seen
@@ -165,10 +169,9 @@ def test_it_is_a_first_tier(tinybert, teacher, dataset, tmp_path):
     module = CascadeModule(str(tinybert), str(teacher), repeats=2)
     trainer(tmp_path).validate(module, CascadeData(dataset), verbose=False)
     texts = load_roles(dataset).report[:40]["text"]
-    predictor = CascadePredictor.load(tmp_path)
-    first = TorchEngine.load(tinybert).logits(texts).argmax(1)
-    answers = predictor.predict(texts, threshold=0.0)
-    assert [answer.label for answer in answers] == [["negative", "positive"][i] for i in first]
+    answers = CascadePredictor.from_pretrained(tmp_path).answer(texts, threshold=0.0)
+    assert set(answers.tier) == {1}
+    np.testing.assert_allclose(answers.logits, TorchEngine.load(tinybert).logits(texts), atol=1e-5)
 
 
 def test_stage_1_has_no_answers_to_test(teacher, dataset, labelled, tmp_path):
