@@ -92,6 +92,19 @@ def check_teacher(teacher: PreTrainedModel, heads: int) -> None:
         )
 
 
+def check_narrower(teacher: PreTrainedModel, sizes: Sizes) -> None:
+    """
+    Raises:
+        UserError: where a student is somewhere wider than the teacher that it is to be cut from.
+    """
+    own = Sizes.of(teacher.config)
+    if sizes.hidden_size > own.hidden_size or sizes.intermediate_size > own.intermediate_size:
+        raise UserError(
+            f"start 'compressed' cuts the teacher down, but the student is wider: the teacher has {own}; the student "
+            f"{sizes}. Set model.hidden and model.intermediate to the teacher's or less, or start otherwise."
+        )
+
+
 def random_student(teacher: PreTrainedModel, sizes: Sizes, label_names: Sequence[str]) -> PreTrainedModel:
     """A classifier of the teacher's family with random weights, in train mode.
 
@@ -191,5 +204,5 @@ def _unreadable(start: str, error: Exception) -> str:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return (
         f"no student can start from {start!r}: {reason}. Give a folder with config.json and model.safetensors, a hub "
-        "name while the hub can be reached, or start 'random' or 'teacher'."
+        "name while the hub can be reached, or start 'random', 'teacher' or 'compressed'."
     )

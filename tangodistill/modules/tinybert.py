@@ -14,10 +14,12 @@ from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
 from tangodistill.latency.hardware import has_bfloat16
 from tangodistill.losses import attention_mse, hidden_mse, soft_cross_entropy
+from tangodistill.models.compress import compress
 from tangodistill.models.load import load_classifier, position_limit
 from tangodistill.models.probe import probe
 from tangodistill.models.tinybert import (
     Sizes,
+    check_narrower,
     check_teacher,
     checked_layers,
     random_student,
@@ -27,6 +29,9 @@ from tangodistill.models.tinybert import (
 from tangodistill.modules.classifier import ClassifierModule
 from tangodistill.user_error import UserError
 
+COPIES = ("teacher", "compressed")
+"""Starts that are made of the teacher's own layers."""
+
 
 class TinyBertIntermediateModule(ClassifierModule):
     """Stage 1: the student's embedding, layers and attention scores learn those of a frozen teacher.
@@ -34,23 +39,25 @@ class TinyBertIntermediateModule(ClassifierModule):
     The loss is the sum, over the embedding and all student layers, of the squared error of the hidden states, and over
     the layers of that of the attention scores (Jiao et al. 2020, "TinyBERT", eq. 7 to 9), at equal weights. One learned
     linear map carries the student's embedding to the teacher's width, another the hidden states of all layers; they
-    begin as the identity where the widths are equal. Both are thrown away at the end. The teacher runs beside the
-    student, in eval mode, and is no part of any checkpoint; its answers are not used, and the head is not trained.
+    begin as the identity where the student begins with coordinates of the teacher. Both are thrown away at the end.
+    The teacher runs beside the student, in eval mode, and is no part of any checkpoint; its answers are not used, and
+    the head is not trained.
 
     Writes a folder for stage 2 (``TinyBertModule``) with the last weights; ``metrics.json`` holds the loss on the
     selection role. The learning rate is constant.
 
     Args:
         teacher: folder or hub name of the fine-tuned teacher, a BERT or RoBERTa.
-        start: ``random``, ``teacher`` (copies ``start_layers``, where shapes are equal), or the folder or hub name of
-            a student that shares the teacher's vocabulary, such as ``huawei-noah/TinyBERT_General_4L_312D``.
+        start: ``random``, ``teacher`` (copies ``start_layers``, where shapes are equal), ``compressed`` (cuts them to
+            the student's width), or the folder or hub name of a student that shares the teacher's vocabulary, such as
+            ``huawei-noah/TinyBERT_General_4L_312D``.
         layers: of the student.
         hidden: width of the student.
         heads: attention heads of the student, as many as the teacher's.
         intermediate: width inside the student's feed-forward layers.
         layer_map: for each student layer the teacher layer it learns from, counted from 1; by default evenly spaced,
             the last from the last.
-        start_layers: for each student layer the teacher layer it is copied from; by default as ``layer_map``.
+        start_layers: for each student layer the teacher layer it is made from; by default as ``layer_map``.
         lr: learning rate of AdamW.
         weight_decay: of AdamW.
         warmup_fraction: share of the steps with a rising learning rate.
@@ -94,29 +101,34 @@ class TinyBertIntermediateModule(ClassifierModule):
         check_teacher(teacher, self.sizes.num_attention_heads)
         depth = (self.sizes.num_hidden_layers, teacher.config.num_hidden_layers)
         self.layer_map = checked_layers("layer_map", self.layer_map, *depth)
-        self.model = self._new_student(teacher, label_names)
+        self.model, kept = self._new_student(teacher, label_names)
         self.max_length = length_limit(self.longest or max_length, teacher, self.model)
-        self.embedding_map = linear_map(self.sizes.hidden_size, teacher.config.hidden_size)
-        self.hidden_map = linear_map(self.sizes.hidden_size, teacher.config.hidden_size)
+        self.embedding_map = linear_map(self.sizes.hidden_size, teacher.config.hidden_size, kept)
+        self.hidden_map = linear_map(self.sizes.hidden_size, teacher.config.hidden_size, kept)
         for name, parameter in self.model.named_parameters():  # nothing of the loss reaches the head
             parameter.requires_grad = "pooler" not in name and "classifier" not in name
         # inside a tuple it is no part of this module: neither trained, nor in its checkpoints, nor set to train mode
         self.frozen = (lean_encoder(teacher, self.layer_map[-1]),)
 
-    def _new_student(self, teacher: PreTrainedModel, names: Sequence[str]) -> PreTrainedModel:
-        if self.start != "teacher" and self.start_layers:
-            raise UserError(f"model.start_layers are copied with model.start 'teacher', but start is {self.start!r}.")
-        if self.start == "random":
-            return random_student(teacher, self.sizes, names)
-        if self.start == "teacher":
-            chosen = self.start_layers or self.layer_map
-            layers = checked_layers(
-                "start_layers", chosen, self.sizes.num_hidden_layers, teacher.config.num_hidden_layers
+    def _new_student(self, teacher: PreTrainedModel, names: Sequence[str]) -> tuple[PreTrainedModel, Tensor | None]:
+        """The student at its start, and which of the teacher's coordinates it begins with, if it does."""
+        if self.start not in COPIES and self.start_layers:
+            raise UserError(
+                f"model.start_layers are taken with model.start 'teacher' or 'compressed', but start is {self.start!r}."
             )
-            return student_from_layers(teacher, self.sizes, names, layers)
+        if self.start == "random":
+            return random_student(teacher, self.sizes, names), None
+        if self.start in COPIES:
+            depth = (self.sizes.num_hidden_layers, teacher.config.num_hidden_layers)
+            layers = checked_layers("start_layers", self.start_layers or self.layer_map, *depth)
+            if self.start == "teacher":
+                return student_from_layers(teacher, self.sizes, names, layers), torch.arange(self.sizes.hidden_size)
+            check_narrower(teacher, self.sizes)
+            student = random_student(teacher, self.sizes, names)
+            return student, compress(teacher.base_model, student.base_model, layers)
         student = student_from_checkpoint(str(resolve(self.start)), teacher, self.sizes, names)
         check_vocabulary(self.start, self.tokenizer, teacher.config.model_type)
-        return student
+        return student, None
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
@@ -232,12 +244,13 @@ def length_limit(wanted: int, *models: PreTrainedModel) -> int:
     return min(wanted, *(position_limit(model) or wanted for model in models))
 
 
-def linear_map(width: int, teacher_width: int) -> nn.Linear:
-    """From the student's width to the teacher's; the identity at first where they are equal."""
+def linear_map(width: int, teacher_width: int, kept: Tensor | None) -> nn.Linear:
+    """From the student's width to the teacher's; at first each coordinate to the one it was ``kept`` from, if any."""
     layer = nn.Linear(width, teacher_width)
-    if width == teacher_width:
-        nn.init.eye_(layer.weight)
-        nn.init.zeros_(layer.bias)
+    if kept is not None:
+        with torch.no_grad():
+            layer.weight.copy_(torch.eye(teacher_width)[:, kept])
+            layer.bias.zero_()
     return layer
 
 
