@@ -28,7 +28,8 @@ class DeeBertModule(ClassifierModule):
 
     Args:
         backbone: folder of the fine-tuned classifier (the stage ``teacher``); the other verbs read the finished folder.
-        lr: peak learning rate.
+        lr: peak learning rate. The default is the paper's. An encoder like MiniLM-L6, whose first token hardly varies
+            in the lower layers, needs about 5e-3, else the first off-ramps stay at chance.
         weight_decay: of AdamW.
         warmup_fraction: share of the steps with a rising learning rate.
     """

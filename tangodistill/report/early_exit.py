@@ -38,7 +38,7 @@ def run_table(measured: Measured) -> str:
              seconds(run_s), rate(n / run_s), times(point["speedup"])]
         )  # fmt: skip
     rows += [
-        [f"{each['keeps']:.0%}, in batches", plain(each["batch_size"]), hundredfold(each["metric_value"]), NONE,
+        [f"{percent(each['keeps'], 0)}, in batches", plain(each["batch_size"]), hundredfold(each["metric_value"]), NONE,
          seconds(each["measured_s"]), rate(each["throughput_per_s"]), times(each["speedup"])]
         for each in deebert["batched"]
     ]  # fmt: skip

@@ -26,7 +26,7 @@ from tangodistill.report.canvas import (
     Labels,
     titled_axes,
 )
-from tangodistill.report.curves import baseline_points, error_table
+from tangodistill.report.curves import baseline_points, early_exit_points, error_table
 from tangodistill.report.run_files import Measured
 
 METRIC_NAMES = {"accuracy": "Accuracy", "f1": "F1", "mcc": "MCC"}
@@ -38,7 +38,7 @@ def cascade_figures(measured: Measured) -> dict[str, Figure]:
     points, summary = measured.points, measured.summary
     return {
         "tradeoff": tradeoff(
-            pd.concat([points, baseline_points(measured), measured.early_exit], ignore_index=True), summary
+            pd.concat([points, baseline_points(measured), early_exit_points(measured)], ignore_index=True), summary
         ),
         "throughput": throughput(points, summary),
         "errors_by_confidence": errors_by_confidence(error_table(measured), summary),

@@ -17,8 +17,8 @@ from tangodistill.report.run_files import Measured, read_json_files, read_measur
 
 CAPTIONS = {
     "tradeoff": "Each point of the cascade’s line is one threshold, one example at a time. The oracle knows the "
-    "labels; random deferral sends each example to one tier or the other. DeeBERT, where it was measured, leaves the "
-    "second tier early at each entropy threshold.",
+    "labels; random deferral sends each example to one tier or the other. DeeBERT, where it was measured, has one "
+    "point per entropy threshold, drawn down to 90 % of the second tier.",
     "throughput": "The same thresholds by examples per second, one at a time and at each tier’s best batch size.",
     "errors_by_confidence": "Where the two tiers disagree on what is right. A useful confidence gathers the first "
     "tier’s mendable errors at the left, where examples are deferred.",

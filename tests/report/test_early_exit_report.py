@@ -34,6 +34,7 @@ def test_its_curve_is_drawn_with_the_others_and_labels_do_not_overlap(measured):
     figure = cascade_figures(measured)["tradeoff"]
     (line,) = [line for line in figure.axes[0].lines if line.get_gid() == "deebert"]
     expected = measured.early_exit.sort_values("speedup")
+    expected = expected[expected["accuracy"] >= 0.9 * measured.second_only["accuracy"]]
     np.testing.assert_allclose(line.get_xdata(), expected["speedup"])
     np.testing.assert_allclose(line.get_ydata(), expected["accuracy"])
     renderer = figure.canvas.get_renderer()
@@ -54,7 +55,7 @@ def test_the_page_tells_each_exit_and_what_was_run(run, measured, tmp_path):
     page = write_report(run, tmp_path).read_text()
     assert "Leaving early: DeeBERT" in page and exit_table(measured) in page and run_table(measured) in page
     assert [f"Exit {number}" in page for number in range(1, 8)] == [True] * 6 + [False]
-    assert "99 %, in batches" in page or "99%, in batches" in page
+    assert "99 %, one at a time" in page and "99 %, in batches" in page and "98 %, in batches" in page
     assert "var(--purple)" in page and "#9a3d7c" not in page.partition("</style>")[2]
 
 
