@@ -26,6 +26,7 @@ from tangodistill.models.load import load_classifier
 from tangodistill.modules import TinyBertIntermediateModule
 
 Batch = dict[str, Tensor]
+MATRIX_PRODUCTS = ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm")
 
 
 def new_module(arguments: argparse.Namespace, label_names: list[str]) -> TinyBertIntermediateModule:
@@ -97,6 +98,13 @@ def rates(methods: dict[str, Callable[[], int]], rounds: int) -> dict[str, float
     return {name: float(np.median(values[1:])) for name, values in found.items()}
 
 
+def show_profile(profiler: profile) -> None:
+    events = profiler.key_averages()
+    print(events.table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=45))
+    total = sum(event.self_cpu_time_total for event in events)
+    print(f"matrix products: {sum(e.self_cpu_time_total for e in events if e.key in MATRIX_PRODUCTS) / total:.0%}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", required=True, help="folder of a fine-tuned BERT or RoBERTa")
@@ -125,7 +133,7 @@ def main() -> None:
         ours()
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
             ours()
-        print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=30, max_name_column_width=60))
+        show_profile(profiler)
         return
     order = np.random.default_rng(1).permutation(len(texts))
     random = (texts.batch(order[i : i + size], pad_to=module.max_length) for i in range(0, len(order), size))
