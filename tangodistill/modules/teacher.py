@@ -77,15 +77,13 @@ class TeacherModule(ClassifierModule):
             self._validated = scores
 
     def on_validation_end(self) -> None:
-        if self.trainer.state.fn == "validate" and self.save_validated:
+        if self.trainer.state.fn == "validate" and self.save_validated and self.trainer.is_global_zero:
             rows = len(self.trainer.datamodule.roles.selection)
             named = {name.removeprefix("val/"): value for name, value in self._validated.items()}
             self.save({"split": "selection", "rows": rows, **named})
 
-    def save(self, scores: dict[str, Any]) -> None:
-        if self.trainer.state.fn == "fit":
-            self._refuse_chance(self._selection_mcc())
-        super().save(scores)
+    def check_trained(self) -> None:
+        self._refuse_chance(self._selection_mcc())
 
     @torch.inference_mode()
     def _selection_mcc(self) -> float:
