@@ -9,7 +9,14 @@ from typing import Any, Literal
 
 from tangodistill.config import did_you_mean, get_key, read_yaml
 from tangodistill.messages import message_of
-from tangodistill.processes import PART_OF_RUN, help_silently, is_helper, may_start_processes, run_as_process
+from tangodistill.processes import (
+    PART_OF_RUN,
+    end_with_parent,
+    help_silently,
+    is_helper,
+    may_start_processes,
+    run_as_process,
+)
 from tangodistill.user_error import UserError
 
 PROGRAM = "python -m tangodistill"
@@ -51,6 +58,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug, part_of_run = "--debug" in arguments, PART_OF_RUN in arguments
     arguments = [_underscored(argument) for argument in arguments if argument not in ("--debug", PART_OF_RUN)]
+    if part_of_run:
+        end_with_parent()
     try:
         if is_helper():
             help_silently(lambda: _dispatch(arguments))

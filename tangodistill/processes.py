@@ -1,6 +1,8 @@
 """Commands that work in more than one process: stages of `run` that start others, and the others themselves."""
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -59,7 +61,7 @@ def _end(process: subprocess.Popen) -> None:
     try:
         process.wait(5)
     except subprocess.TimeoutExpired:
-        process.terminate()
+        process.kill()
         process.wait()
 
 
@@ -68,17 +70,22 @@ def is_helper() -> bool:
     return os.environ.get("LOCAL_RANK", "0") != "0"
 
 
-def help_silently(work: Callable[[], int]) -> int:
-    """Does a helper's work; what goes wrong in it is told only if the first process has not ended it by then."""
-    first = os.getppid()
+def help_silently(work: Callable[[], None]) -> None:
+    """Does a helper's work. What goes wrong in it is told only where the first process does not end it meanwhile."""
+    end_with_parent()
     try:
         with _silence():
-            return work()
-    except BaseException:
+            work()
+    except Exception:
         time.sleep(PATIENCE_S)
-        if os.getppid() != first:  # the first process is gone, and with it whom to tell
-            return 1
         raise
+
+
+def end_with_parent() -> None:
+    """Lets the system end this process when the one that started it dies, however it dies (Linux alone can)."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 @contextmanager

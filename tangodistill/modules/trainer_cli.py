@@ -80,8 +80,11 @@ class TrainerCLI(LightningCLI):
             code = next(filter(None, map(_code_of, self._helpers())), None)
             for helper in self._helpers():
                 helper.kill()
-            if isinstance(error, RuntimeError) and code:
-                raise SystemExit(code) from error  # the connection to a helper broke, which has told what it died of
+                helper.wait()
+            if isinstance(error, RuntimeError) and code:  # the connection to a helper broke
+                if code < 0:
+                    raise UserError(f"one of the processes of `{subcommand}` was killed (signal {-code}).") from error
+                raise SystemExit(code) from error  # it has told what it died of
             raise
         for helper in self._helpers():
             helper.wait()
