@@ -9,6 +9,14 @@ from typing import Any, Literal
 
 from tangodistill.config import did_you_mean, get_key, read_yaml
 from tangodistill.messages import message_of
+from tangodistill.processes import (
+    PART_OF_RUN,
+    end_with_parent,
+    help_silently,
+    is_helper,
+    may_start_processes,
+    run_as_process,
+)
 from tangodistill.user_error import UserError
 
 PROGRAM = "python -m tangodistill"
@@ -48,16 +56,21 @@ NEXT = {
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit code: 0, 2 for a user's error, 130 for Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
-    arguments = [_underscored(argument) for argument in arguments if argument != "--debug"]
+    debug, part_of_run = "--debug" in arguments, PART_OF_RUN in arguments
+    arguments = [_underscored(argument) for argument in arguments if argument not in ("--debug", PART_OF_RUN)]
+    if part_of_run:
+        end_with_parent()
     try:
-        _dispatch(arguments)
+        if is_helper():
+            help_silently(lambda: _dispatch(arguments))
+        else:
+            _dispatch(arguments, closing_lines=not part_of_run)
         return 0
-    except KeyboardInterrupt:
-        return _interrupted(arguments)
-    except (SystemExit, Exception) as error:
+    except (KeyboardInterrupt, SystemExit, Exception) as error:
         if _follows_ctrl_c(error):  # Lightning tears its trainer down on Ctrl-C, then exits by itself
-            return _interrupted(arguments)
+            if not (part_of_run or is_helper()):
+                _say_interrupted(arguments)
+            return 130
         if isinstance(error, SystemExit):
             raise
         message = message_of(error)
@@ -82,13 +95,12 @@ def _follows_ctrl_c(error: BaseException | None) -> bool:
     return False
 
 
-def _interrupted(arguments: list[str]) -> int:
+def _say_interrupted(arguments: list[str]) -> None:
     resumes = " The same command resumes where it was." if arguments[0] in RESUMING_VERBS else ""
     print(f"\nStopped by Ctrl-C.{resumes}", file=sys.stderr)
-    return 130
 
 
-def _dispatch(arguments: list[str]) -> None:
+def _dispatch(arguments: list[str], closing_lines: bool = True) -> None:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview())
         return
@@ -100,7 +112,9 @@ def _dispatch(arguments: list[str]) -> None:
     elif verb == "recipes":
         _recipes(rest)
     elif verb in VERBS:
-        _say_next(*execute(verb, rest))
+        done = execute(verb, rest)
+        if closing_lines:
+            _say_next(*done)
     else:
         raise UserError(f"Unknown verb {verb!r}.{did_you_mean(verb, VERBS)} Verbs: {', '.join(VERBS)}.")
 
@@ -128,6 +142,14 @@ def execute(verb: str, arguments: list[str]) -> tuple[str, Path]:
     values = parser.instantiate_classes(_parse(parser, arguments)).as_dict()
     values.pop("config", None)
     return verb, Path(function(**values))
+
+
+def _execute_stage(verb: str, arguments: list[str]) -> None:
+    """Runs a stage of a recipe: `--config FILE` and more."""
+    if verb in TRAINER_VERBS and may_start_processes(read_yaml(arguments[1])):
+        run_as_process(verb, arguments)
+    else:
+        execute(verb, arguments)
 
 
 def check(verb: str, arguments: list[str]) -> None:
@@ -241,7 +263,7 @@ def _run(arguments: list[str]) -> None:
     recipe = read_recipe(given.recipe)
     Overrides(given.data, given.teacher, given.protocol, given.set).apply(recipe)
     out = Path(given.out or f"runs/{recipe.name.replace('/', '_')}")
-    RecipeRun(recipe, out, execute, check).run(given["from"], given.until, given.force)
+    RecipeRun(recipe, out, _execute_stage, check).run(given["from"], given.until, given.force)
     report = out / "report" / "report.html"
     print(f"Result: {out}" + (f"\nNext, open the report: {report.resolve()}" if report.exists() else ""))
 

@@ -167,6 +167,7 @@ def exclusive(out: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"Cannot write to {out}: {error.strerror}. Choose another --out.") from error
     with lock:
+        os.set_inheritable(lock.fileno(), True)  # by a stage that runs as a process of its own
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
 CLUES = {
     "negative": ["bad", "awful", "poor", "dull"],
@@ -51,6 +51,21 @@ def write_encoder(folder: Path) -> Path:
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes)).save_pretrained(folder)
+    return folder
+
+
+def write_roberta(folder: Path, tokenizer: Path) -> Path:
+    """A RoBERTa of 2 layers with random weights and no head, and another encoder's tokenizer."""
+    vocabulary = PreTrainedTokenizerFast.from_pretrained(tokenizer)
+    vocabulary.save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    ids = {f"{name}_token_id": getattr(vocabulary, f"{name}_token_id") for name in ("pad", "cls", "sep")}
+    config = RobertaConfig(
+        vocab_size=len(vocabulary), max_position_embeddings=65, type_vocab_size=2,
+        pad_token_id=ids["pad_token_id"], bos_token_id=ids["cls_token_id"], eos_token_id=ids["sep_token_id"], **sizes,
+    )  # fmt: skip
+    RobertaModel(config).save_pretrained(folder)
     return folder
 
 

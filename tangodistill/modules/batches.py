@@ -7,6 +7,7 @@ import numpy as np
 
 from tangodistill.data.length_batches import length_batches, shuffled_length_batches
 from tangodistill.data.tokenize import TokenizedTexts
+from tangodistill.user_error import UserError
 
 Batch = dict[str, Any]
 Targets = Callable[[np.ndarray], Mapping[str, Any]]
@@ -16,17 +17,29 @@ class TrainBatches:
     """Shuffled batches of similar length, in an order fixed by ``(seed, epoch)``.
 
     ``state_dict`` tells how far it is, so that a run which was cut off goes on with the batch it had not seen.
+    Where several processes train, each takes its `share` of every batch, and ``weight`` tells what it counts.
 
     Args:
         texts: the tokenised texts, n in all.
         targets: maps row numbers ``(batch,)`` to what is added to the inputs, such as labels or teacher logits.
-        batch_size: rows in a batch.
+        batch_size: rows in a batch, of all processes together.
         seed: of the order.
         exact: every batch holds texts of one length only (what a recurrent tier wants).
+        rank, world: this process among all.
     """
 
-    def __init__(self, texts: TokenizedTexts, targets: Targets, batch_size: int, seed: int, exact: bool = False):
+    def __init__(
+        self,
+        texts: TokenizedTexts,
+        targets: Targets,
+        batch_size: int,
+        seed: int,
+        exact: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ):
         self.texts, self.targets, self.batch_size, self.seed, self.exact = texts, targets, batch_size, seed, exact
+        self.rank, self.world = rank, world
         self.epoch = 0
         self.done = 0
         self.count = len(self._plan(0))
@@ -43,7 +56,8 @@ class TrainBatches:
             self.epoch, self.done = self.epoch + 1, 0
         for rows in self._plan(self.epoch)[self.done :]:
             self.done += 1
-            yield {**self.texts.batch(rows), **self.targets(rows)}
+            own, weight = share(rows, self.rank, self.world)
+            yield {**self.texts.batch(own), **self.targets(own), "weight": weight}
 
     def state_dict(self) -> dict[str, int]:
         return {"epoch": self.epoch, "done": self.done}
@@ -52,12 +66,49 @@ class TrainBatches:
         self.epoch, self.done = state["epoch"], state["done"]
 
 
-class EvaluationBatches:
-    """Batches sorted by length, each carrying its row numbers as ``rows`` ``(batch,)``."""
+def share(rows: np.ndarray, rank: int, world: int) -> tuple[np.ndarray, float]:
+    """One process' rows of a batch ``(n,)``, at least one, and the weight of its mean loss over them.
 
-    def __init__(self, texts: TokenizedTexts, targets: Targets, batch_size: int, exact: bool = False):
+    With these weights the mean over the processes is the mean over the batch. Of a batch that has fewer rows than there
+    are processes, several take the same row.
+
+    >>> share(np.array([5, 6, 7]), rank=0, world=2), share(np.array([5, 6, 7]), rank=1, world=2)
+    ((array([5, 7]), 1.3333333333333333), (array([6]), 0.6666666666666666))
+    >>> share(np.array([5]), rank=1, world=2)
+    (array([5]), 1.0)
+    """
+    if len(rows) < world:
+        first = rank % len(rows)
+        takers = len(range(first, world, len(rows)))
+        return rows[first : first + 1], world / (len(rows) * takers)
+    own = rows[rank::world]
+    return own, world * len(own) / len(rows)
+
+
+class EvaluationBatches:
+    """Batches sorted by length; what they carry beside the inputs is up to ``targets``.
+
+    Where several processes evaluate, each takes every so manieth batch, so that no row comes twice and the batches are
+    those of one process (unless there are fewer batches than processes, which makes them smaller).
+
+    Raises:
+        UserError: there are fewer rows than processes.
+    """
+
+    def __init__(
+        self,
+        texts: TokenizedTexts,
+        targets: Targets,
+        batch_size: int,
+        exact: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ):
+        n = len(texts.lengths)
+        if n < world:
+            raise UserError(f"{n} rows cannot be shared by {world} processes. Set trainer.devices to {max(n, 1)}.")
         self.texts, self.targets = texts, targets
-        self.plan = length_batches(texts.lengths, batch_size, exact=exact)
+        self.plan = length_batches(texts.lengths, min(batch_size, max(n // world, 1)), exact=exact)[rank::world]
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -65,3 +116,24 @@ class EvaluationBatches:
     def __iter__(self) -> Iterator[Batch]:
         for rows in self.plan:
             yield {**self.texts.batch(rows), **self.targets(rows)}
+
+
+class RawBatches:
+    """Untokenised columns, a slice of all of them at a time; every process gets every row.
+
+    Args:
+        columns: n values each, or None where the data has no such column.
+        batch_size: rows in a slice.
+    """
+
+    def __init__(self, columns: Mapping[str, list[Any] | None], batch_size: int):
+        self.columns, self.batch_size = columns, batch_size
+        self.starts = range(0, max(len(column) for column in columns.values() if column is not None), batch_size)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in self.starts:
+            end = start + self.batch_size
+            yield {name: column[start:end] if column else None for name, column in self.columns.items()}

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import lightning as L
 import numpy as np
 import pandas as pd
+import torch
 from lightning.pytorch.utilities import rank_zero_info
 
 from tangodistill import __version__
@@ -18,6 +19,7 @@ from tangodistill.latency.machine import cpu_model, describe_machine, library_ve
 from tangodistill.latency.timer import is_unsteady, ratio_interval, time_interleaved
 from tangodistill.modules.early_exit import EarlyExitMeasurement, load_early_exit
 from tangodistill.modules.measurement import RoleAnswers, batch1_times, batch_times, tokens_run
+from tangodistill.modules.processes import gathered, others_wait, shared_logits
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.run_files import read_measured
 from tangodistill.report.terminal import print_summary
@@ -36,7 +38,8 @@ class CascadeModule(L.LightningModule):
 
     The threshold is chosen on the calibration role; every published number is on the report role. Times are taken
     after the metric pass, from raw text to label, on the engines that ``CascadePredictor`` serves with.
-    Outputs go to the trainer's ``default_root_dir``.
+    Outputs go to the trainer's ``default_root_dir``. Several processes share the metric pass; then the first one works
+    alone, with the threads that it would have by itself, while the others sleep.
 
     Args:
         first_tier: folder of the student.
@@ -65,6 +68,7 @@ class CascadeModule(L.LightningModule):
         self.target = Target("keep", target_keep)
         self.protocols = ("natural", "paper") if protocol == "paper" else ("natural",)
         self.repeats = repeats
+        self.threads = torch.get_num_threads()  # of which Lightning takes some away where it starts processes
 
     @property
     def root(self) -> Path:
@@ -81,13 +85,19 @@ class CascadeModule(L.LightningModule):
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
         logits = [
-            engine.logits(batch["texts"], batch["pairs"], METRIC_PASS_BATCH)[:, columns]
+            shared_logits(engine, batch["texts"], batch["pairs"], METRIC_PASS_BATCH)[:, columns]
             for engine, columns in zip(self.engines, self.columns, strict=True)
         ]
         self._seen[ROLES[dataloader_idx]].append({**batch, "logits": logits})
 
     def on_validation_epoch_end(self) -> None:
         """Time the engines, sweep, choose, run the chosen point for real, and write it all down."""
+        with others_wait():
+            if self.trainer.is_global_zero:
+                torch.set_num_threads(self.threads)
+                self._measure_protocols()
+
+    def _measure_protocols(self) -> None:
         roles = {role: _joined(self._seen[role]) for role in ROLES}
         for protocol in self.protocols:
             folder = self.root if protocol == "natural" else self.root / protocol
@@ -107,12 +117,15 @@ class CascadeModule(L.LightningModule):
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         rows = list(zip(batch["texts"], batch["pairs"], strict=True)) if batch["pairs"] else batch["texts"]
-        answers = pd.DataFrame(self._predictor.predict(rows))
-        self._answers.append(answers.assign(example_id=batch["example_ids"]))
+        own = slice(self.global_rank, None, self.trainer.world_size)
+        answers = pd.DataFrame(self._predictor.predict(rows[own]), index=range(len(rows))[own])
+        everyones = pd.concat(gathered(answers)).sort_index()
+        self._answers.append(everyones.assign(example_id=batch["example_ids"]))
 
     def on_predict_end(self) -> None:
         """Write ``answers.parquet``: label, probability, tier, confidence and example_id of the report role."""
-        pd.concat(self._answers).to_parquet(self.root / "answers.parquet", index=False)
+        if self.trainer.is_global_zero:
+            pd.concat(self._answers).to_parquet(self.root / "answers.parquet", index=False)
 
     def _measure(self, roles: dict[str, RoleAnswers], folder: Path, protocol: str) -> dict[str, Any]:
         padded, task = protocol == "paper", self.task

@@ -24,6 +24,7 @@ from tangodistill.data.transfer import write_json
 from tangodistill.latency.hardware import has_bfloat16
 from tangodistill.models.load import quietly
 from tangodistill.modules.checkpoints import WholeFiles
+from tangodistill.modules.processes import gathered
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
@@ -86,19 +87,28 @@ class ClassifierModule(L.LightningModule):
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device))
 
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
+        self._weight = batch["weight"]
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Gradients whose mean over the processes is that of the whole batch, however its rows were shared."""
+        super().backward(self._weight * loss, *args, **kwargs)
+
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         self.metrics.update(self(batch).argmax(-1), batch["labels"])
 
     def on_validation_epoch_end(self) -> None:
         scores = {name: value.float() for name, value in self.metrics.compute().items()}
         # Callbacks are made before the data is read, so checkpoints watch a key that is the same for every task.
-        self.log_dict({**scores, "val/score": scores[f"val/{self.task.metric}"]}, prog_bar=True)
+        # The metrics counted every process' rows already; sync_dist says so to Lightning.
+        self.log_dict({**scores, "val/score": scores[f"val/{self.task.metric}"]}, prog_bar=True, sync_dist=True)
         self.metrics.reset()
 
     test_step = validation_step
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict({k.replace("val/", "test/"): v.float() for k, v in self.metrics.compute().items()})
+        scores = {k.replace("val/", "test/"): v.float() for k, v in self.metrics.compute().items()}
+        self.log_dict(scores, sync_dist=True)
         self.metrics.reset()
 
     def on_predict_start(self) -> None:
@@ -113,8 +123,11 @@ class ClassifierModule(L.LightningModule):
         """Write ``predictions.parquet``: ``example_id``, ``prediction`` (label name), ``logits`` of the report role."""
         import pandas as pd
 
-        rows = [int(i) for part, _ in self._predicted for i in part]
-        logits = torch.cat([part for _, part in self._predicted])
+        everyones = [batch for predicted in gathered(self._predicted) for batch in predicted]
+        if not self.trainer.is_global_zero:
+            return
+        rows = [int(i) for part, _ in everyones for i in part]
+        logits = torch.cat([part for _, part in everyones])
         ids = self.trainer.datamodule.roles.report["example_id"][:]
         frame = pd.DataFrame(
             {
@@ -158,27 +171,37 @@ class ClassifierModule(L.LightningModule):
 
     def on_fit_start(self) -> None:
         self.trainer.strategy.checkpoint_io = WholeFiles()
+        if self.global_rank > 0:
+            torch.manual_seed(torch.initial_seed() + self.global_rank)  # or all processes would drop the same units
 
     def on_fit_end(self) -> None:
         """Put back the weights to keep, check them, and write the model folder."""
-        if not self.trainer.is_global_zero or self.trainer.fast_dev_run:
+        if self.trainer.fast_dev_run:
             return
-        scores = {"split": "selection", "rows": len(self.trainer.datamodule.roles.selection)}
-        self.save(scores | self.kept_scores())
+        scores = self.kept_scores()
+        self.check_trained()
+        self.trainer.strategy.barrier()  # every process has read the weights before the first one removes them
+        if not self.trainer.is_global_zero:
+            return
+        rows = len(self.trainer.datamodule.roles.selection)
+        self.save({"split": "selection", "rows": rows, **scores})
         folder = self.root / "checkpoints"
         (folder / "last.ckpt").unlink(missing_ok=True)  # first: a run killed in here still goes on from the best one
         shutil.rmtree(folder, ignore_errors=True)
 
     def kept_scores(self) -> dict[str, Any]:
-        """Put back the weights that are kept, here the best ones; how they scored."""
+        """Put back the weights that are kept, here the best ones; how they scored. Called in every process."""
         best = self.trainer.checkpoint_callbacks[0]
         if not best.best_model_path:
             return {}
         self.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
         return {self.task.metric: float(best.best_model_score)}
 
+    def check_trained(self) -> None:
+        """Raise a UserError where the trained model must not be saved; called in every process."""
+
     def save(self, scores: dict[str, Any]) -> None:
-        """Write the folder that ``from_pretrained`` loads, and ``metrics.json`` beside it."""
+        """Write the folder that ``from_pretrained`` loads, and ``metrics.json`` beside it; in the first process."""
         self.root.mkdir(parents=True, exist_ok=True)
         with quietly(self.root):
             self.model.save_pretrained(self.root)

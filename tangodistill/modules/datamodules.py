@@ -4,13 +4,12 @@ import lightning as L
 import numpy as np
 import torch
 from datasets import Dataset
-from torch.utils.data import DataLoader
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import Roles, load_roles
 from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.data.transfer import load_transfer_set, teacher_logits
-from tangodistill.modules.batches import EvaluationBatches, Targets, TrainBatches
+from tangodistill.modules.batches import EvaluationBatches, RawBatches, Targets, TrainBatches
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
@@ -43,7 +42,7 @@ class _RoleData(L.LightningDataModule):
         self._position = state_dict
 
     def _train_batches(self, texts: TokenizedTexts, targets: Targets) -> TrainBatches:
-        self._training = TrainBatches(texts, targets, self.batch_size, self.seed, self._exact)
+        self._training = TrainBatches(texts, targets, self.batch_size, self.seed, **self._batching)
         if self._position:
             self._training.load_state_dict(self._position)
         return self._training
@@ -59,12 +58,14 @@ class _RoleData(L.LightningDataModule):
     def _labelled(self, rows: Dataset) -> EvaluationBatches:
         labels = torch.tensor(rows["label"][:])
         return EvaluationBatches(
-            self._tokenised(rows), lambda i: {"labels": labels[i]}, 2 * self.batch_size, exact=self._exact
+            self._tokenised(rows), lambda i: {"labels": labels[i]}, 2 * self.batch_size, **self._batching
         )
 
     @property
-    def _exact(self) -> bool:
-        return self.trainer.lightning_module.exact_length
+    def _batching(self) -> dict[str, int]:
+        """How batches are made for the module under training, and for which of the processes."""
+        exact = self.trainer.lightning_module.exact_length
+        return {"exact": exact, "rank": self.trainer.global_rank, "world": self.trainer.world_size}
 
     def val_dataloader(self) -> EvaluationBatches:
         return self._labelled(self.roles.selection)
@@ -74,7 +75,7 @@ class _RoleData(L.LightningDataModule):
 
     def predict_dataloader(self) -> EvaluationBatches:
         return EvaluationBatches(
-            self._tokenised(self.roles.report), lambda i: {"rows": i}, 2 * self.batch_size, exact=self._exact
+            self._tokenised(self.roles.report), lambda i: {"rows": i}, 2 * self.batch_size, **self._batching
         )
 
 
@@ -83,7 +84,7 @@ class TextData(_RoleData):
 
     Args:
         dataset: where the text lies and what its columns mean.
-        batch_size: texts in a training batch.
+        batch_size: texts in a training batch, of all processes together.
         seed: of the training order.
     """
 
@@ -101,7 +102,7 @@ class TransferData(_RoleData):
     Args:
         dataset: the labelled data that the student is selected and tested on.
         transfer_set: folder written by ``label``.
-        batch_size: texts in a training batch.
+        batch_size: texts in a training batch, of all processes together.
         seed: of the training order.
     """
 
@@ -141,25 +142,16 @@ class CascadeData(_RoleData):
     def __init__(self, dataset: DatasetConfig, batch_size: int = 4096):
         super().__init__(dataset, batch_size)
 
-    def _raw(self, rows: Dataset) -> DataLoader:
+    def _raw(self, rows: Dataset) -> RawBatches:
         texts, pairs = columns(rows)
-        labels, ids, size = rows["label"][:], rows["example_id"][:], self.batch_size
-        batches = [
-            {
-                "texts": texts[i : i + size],
-                "pairs": pairs[i : i + size] if pairs else None,
-                "labels": labels[i : i + size],
-                "example_ids": ids[i : i + size],
-            }
-            for i in range(0, len(texts), size)
-        ]
-        return DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch)
+        named = {"texts": texts, "pairs": pairs, "labels": rows["label"][:], "example_ids": rows["example_id"][:]}
+        return RawBatches(named, self.batch_size)
 
-    def val_dataloader(self) -> list[DataLoader]:
+    def val_dataloader(self) -> list[RawBatches]:
         return [self._raw(self.roles.calibration), self._raw(self.roles.report)]
 
-    def test_dataloader(self) -> list[DataLoader]:
+    def test_dataloader(self) -> list[RawBatches]:
         return self.val_dataloader()
 
-    def predict_dataloader(self) -> DataLoader:
+    def predict_dataloader(self) -> RawBatches:
         return self._raw(self.roles.report)

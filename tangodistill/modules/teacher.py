@@ -103,14 +103,16 @@ class TeacherModule(ClassifierModule):
             self._validated = scores
 
     def on_validation_end(self) -> None:
-        if self.trainer.state.fn == "validate" and self.save_validated:
+        if self.trainer.state.fn == "validate" and self.save_validated and self.trainer.is_global_zero:
             rows = len(self.trainer.datamodule.roles.selection)
             named = {name.removeprefix("val/"): value for name, value in self._validated.items()}
             self.save({"split": "selection", "rows": rows, **named})
 
+    def check_trained(self) -> None:
+        self._refuse_chance(self._selection_mcc())
+
     def save(self, scores: dict[str, Any]) -> None:
         if self.trainer.state.fn == "fit":
-            self._refuse_chance(self._selection_mcc())
             self.model.load_state_dict(self.average.module.state_dict())
         super().save(scores)
 

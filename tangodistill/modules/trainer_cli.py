@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import subprocess
 import warnings
 import zipfile
 from typing import Any
@@ -19,6 +20,8 @@ NOT_HELPFUL_LOGS = (
     "Loading `train_dataloader`",
     "will override existing callbacks",
     "Detected KeyboardInterrupt",
+    "distributed_backend=",
+    "Initializing distributed",
 )
 NOT_HELPFUL_WARNINGS = (
     ".*does not have many workers.*",
@@ -70,8 +73,35 @@ class TrainerCLI(LightningCLI):
             super().instantiate_classes()
 
     def _run_subcommand(self, subcommand: str) -> None:
-        if not self.parse_only:
+        if self.parse_only:
+            return
+        try:
             super()._run_subcommand(subcommand)
+        except BaseException as error:
+            code = next(filter(None, map(_code_of, self._helpers())), None)
+            for helper in self._helpers():
+                helper.kill()
+                helper.wait()
+            if isinstance(error, RuntimeError) and code:  # the connection to a helper broke
+                if code < 0:
+                    raise UserError(f"one of the processes of `{subcommand}` was killed (signal {-code}).") from error
+                raise SystemExit(code) from error  # it has told what it died of
+            raise
+        for helper in self._helpers():
+            helper.wait()
+
+    def _helpers(self) -> list[subprocess.Popen]:
+        """The processes that Lightning started beside this one, with the same command line."""
+        processes = getattr(self.trainer.strategy.launcher, "procs", ())
+        return [process for process in processes if isinstance(process, subprocess.Popen)]
+
+
+def _code_of(helper: subprocess.Popen) -> int | None:
+    """The exit code of a process that has ended, or does so within a moment."""
+    try:
+        return helper.wait(1)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def trainer_keys() -> list[str]:
@@ -82,9 +112,10 @@ def trainer_keys() -> list[str]:
 
 def quieten_lightning() -> None:
     """Leaves out Lightning's advertisements, and advice that does not fit how it is used here."""
-    rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    if _is_helpful not in rank_zero.filters:
-        rank_zero.addFilter(_is_helpful)
+    for name in ("pytorch.utilities.rank_zero", "fabric.utilities.distributed"):
+        logger = logging.getLogger(f"lightning.{name}")
+        if _is_helpful not in logger.filters:
+            logger.addFilter(_is_helpful)
     for message in NOT_HELPFUL_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
 

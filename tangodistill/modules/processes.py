@@ -1,0 +1,65 @@
+"""What the processes of one run do together: gather results, share a forward pass, wait for the first of them.
+
+In a run of one process each of these is what it would be without them.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from torch import distributed
+
+from tangodistill.data.length_batches import length_batches
+from tangodistill.runtime.engines import TorchEngine
+
+
+def several() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def gathered(own: Any) -> list[Any]:
+    """What each process has, in the order of their ranks; all of them must call it, and all get the list.
+
+    >>> gathered("mine")
+    ['mine']
+    """
+    if not several():
+        return [own]
+    values = [None] * distributed.get_world_size()
+    distributed.all_gather_object(values, own)
+    return values
+
+
+def shared_logits(
+    engine: TorchEngine, texts: Sequence[str], pairs: Sequence[str] | None, batch_size: int
+) -> np.ndarray:
+    """Logits (n, classes) of all texts in every process, each batch run by one of them.
+
+    The batches are those of one process, so the logits are too.
+    """
+    if not several():
+        return engine.logits(texts, pairs, batch_size)
+    plan = length_batches(engine.lengths(texts, pairs), batch_size, engine.exact_length)
+    own = [row for rows in plan[distributed.get_rank() :: distributed.get_world_size()] for row in rows]
+    part = engine.logits([texts[i] for i in own], [pairs[i] for i in own] if pairs else None, batch_size)
+    logits = np.empty((len(texts), len(engine.label_names)), np.float32)
+    for rows, answers in gathered((own, part)):
+        logits[rows] = answers
+    return logits
+
+
+@contextmanager
+def others_wait() -> Iterator[None]:
+    """Whoever has nothing to do inside waits at the end, asleep, until the last one is through.
+
+    A group of its own, because the usual one gives up after half an hour.
+    """
+    if not several():
+        yield
+        return
+    group = distributed.new_group(backend="gloo", timeout=timedelta(days=365))
+    yield
+    distributed.barrier(group)
+    distributed.destroy_process_group(group)
