@@ -186,7 +186,8 @@ def test_another_students_head_count_is_refused(teacher):
 
 def test_start_layers_need_the_start_that_copies_them(teacher):
     module = TinyBertIntermediateModule(str(teacher), **SIZES, start_layers=[1])
-    with pytest.raises(UserError, match="start_layers are taken with model.start 'teacher' or 'compressed', but start is 'random'"):
+    message = "start_layers are taken with model.start 'teacher' or 'compressed', but start is 'random'"
+    with pytest.raises(UserError, match=message):
         module.build(["negative", "positive"], 64)
 
 
