@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tangodistill.config import did_you_mean, get_key, read_yaml
 from tangodistill.messages import message_of
-from tangodistill.processes import (
+from tangodistill.launching import (
     PART_OF_RUN,
     end_with_parent,
     help_silently,
