@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tangodistill.config import did_you_mean, get_key, read_yaml
-from tangodistill.messages import message_of
-from tangodistill.processes import (
+from tangodistill.launching import (
     PART_OF_RUN,
     end_with_parent,
     help_silently,
@@ -17,6 +16,7 @@ from tangodistill.processes import (
     may_start_processes,
     run_as_process,
 )
+from tangodistill.messages import message_of
 from tangodistill.user_error import UserError
 
 PROGRAM = "python -m tangodistill"

@@ -1,7 +1,10 @@
+import doctest
+
 import numpy as np
 import pytest
 import torch
 
+from tangodistill.modules import batches as module
 from tangodistill.modules.batches import EvaluationBatches, RawBatches, TrainBatches, share
 from tangodistill.user_error import UserError
 
@@ -27,6 +30,10 @@ def loader(batch_size=4, exact=False, seed=0, **process):
 
 def epoch(batches):
     return [batch["input_ids"].tolist() for _, batch in zip(range(len(batches)), batches, strict=False)]
+
+
+def test_doctests():
+    assert doctest.testmod(module).failed == 0
 
 
 def test_every_row_comes_once_an_epoch_and_epochs_differ():

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -28,9 +29,13 @@ def python(*command) -> tuple[int, str]:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, start_new_session=True,
     )  # fmt: skip
     said = process.communicate()[0]
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
-    return process.returncode, said
+    for _ in range(100):  # both are through; the system may need a moment to clear them away
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return process.returncode, said
+        time.sleep(0.1)
+    raise AssertionError(f"a process of {command} is left")
 
 
 @pytest.fixture(scope="module")
