@@ -229,13 +229,18 @@ def _run(arguments: list[str]) -> None:
     from tangodistill.recipe_run import RecipeRun
 
     parser = _parser("run")
-    parser.add_argument("recipe", type=str, help="A shipped recipe's name (see `recipes`), or a recipe folder.")
-    parser.add_argument("--out", type=str, help="Folder of the results (default: runs/<recipe name>).")
+    parser.add_argument(
+        "recipe",
+        type=str,
+        help="A shipped recipe's name (see `recipes`), or a recipe folder; NAME/small: its variant for 2 cores.",
+    )
+    parser.add_argument("--out", type=str, help="Folder of the results (default: runs/NAME, runs/NAME_small).")
     parser.add_argument("--data", type=str, help="Labelled data: a GLUE folder, a table, or a hub name.")
     parser.add_argument(
         "--teacher",
         type=str,
-        help="Model folder or hub name. A classifier is evaluated and used as it is, an encoder is fine-tuned.",
+        help="The second tier: a model folder or hub name. A classifier is evaluated and used as it is, "
+        "an encoder is fine-tuned.",
     )
     parser.add_argument(
         "--protocol",
@@ -257,22 +262,23 @@ def _run(arguments: list[str]) -> None:
     given = _parse(parser, arguments)
     recipe = read_recipe(given.recipe)
     Overrides(given.data, given.teacher, given.protocol, given.set).apply(recipe)
-    out = Path(given.out or f"runs/{recipe.name}")
+    out = Path(given.out or f"runs/{recipe.name.replace('/', '_')}")
     RecipeRun(recipe, out, _execute_stage, check).run(given["from"], given.until, given.force)
     report = out / "report" / "report.html"
     print(f"Result: {out}" + (f"\nNext, open the report: {report.resolve()}" if report.exists() else ""))
 
 
 def _recipes(arguments: list[str]) -> None:
-    from tangodistill.recipe import copy_recipe, read_recipe, shipped_recipes
+    from tangodistill.recipe import copy_recipe, read_recipe, shipped_recipes, variants_of
 
     parser = _parser("recipes")
     parser.add_argument("name", nargs="?", type=str, help="A recipe, to see its stages or to copy it.")
     parser.add_argument("--copy", metavar="FOLDER", type=str, help="Where to put a copy of it, to edit.")
     given = _parse(parser, arguments)
     if given.name is None:
-        for name in shipped_recipes():
-            print(f"{name:<8} {read_recipe(name).description}")
+        for recipe, folder in shipped_recipes().items():
+            for name in (recipe, *variants_of(recipe, folder)):
+                print(f"{name:<18} {read_recipe(name).description}")
         print(f"Next, run one: {PROGRAM} run NAME; or copy one to edit: {PROGRAM} recipes NAME --copy FOLDER")
     elif given.copy is None:
         recipe = read_recipe(given.name)
@@ -281,5 +287,8 @@ def _recipes(arguments: list[str]) -> None:
             print(f"  {stage.name:<14} {stage.verb:<9} {stage.file}")
         print(f"Next, run it: {PROGRAM} run {recipe.name}")
     else:
-        folder = copy_recipe(given.name, Path(given.copy))
-        print(f"Result: {folder}\nNext, edit its files, then: {PROGRAM} run {folder}")
+        folder, variant = (
+            copy_recipe(given.name, Path(given.copy)),
+            "".join(read_recipe(given.name).name.partition("/")[1:]),
+        )
+        print(f"Result: {folder}\nNext, edit its files, then: {PROGRAM} run {folder}{variant}")

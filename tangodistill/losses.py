@@ -1,6 +1,7 @@
-"""Distillation losses on logits, each with its equation and source.
+"""Distillation losses on logits, hidden states and attention scores, each with its equation and source.
 
 z^S and z^T are a student's and a teacher's logits, both (batch, classes); a teacher's may be stored as float16.
+Losses on tokens take a mask, 1 on tokens: padding is no part of any mean, and all texts count alike.
 """
 
 from __future__ import annotations
@@ -75,8 +76,54 @@ def hard_cross_entropy(student: torch.Tensor, teacher: torch.Tensor) -> torch.Te
     return F.cross_entropy(student, _as(teacher, student).argmax(dim=1))
 
 
+def hidden_mse(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of hidden states: L = 1/B · Σ_b 1/(N_b·D) · Σ_{t ≤ N_b} Σ_d (h^T_btd − h^S_btd)².
+
+    Jiao et al. 2020, "TinyBERT: Distilling BERT for Natural Language Understanding", eq. 8 and 9, where the student's
+    states have gone through a learned linear map to the teacher's width D. A text's loss is the mean over its N_b
+    tokens: public code takes it over padding too, so that there it depends on the batch.
+
+    Args:
+        student: (batch, length, width) mapped hidden states.
+        teacher: (batch, length, width) hidden states.
+        mask: (batch, length), 1 on tokens, at least one in each text.
+
+    Returns:
+        Scalar, float32.
+
+    >>> hidden_mse(torch.zeros(1, 2, 3), torch.tensor([[[2.0, 2, 2], [9, 9, 9]]]), torch.tensor([[1, 0]]))
+    tensor(4.)
+    """
+    student = student.float()
+    squares = F.mse_loss(student, _as(teacher, student), reduction="none").mean(2)
+    weights = mask / mask.sum(1, keepdim=True)
+    return (squares * weights).sum() / len(mask)
+
+
+def attention_mse(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of attention scores: L = 1/B · Σ_b 1/(H·N_b²) · Σ_h Σ_{q,k ≤ N_b} (A^T_bhqk − A^S_bhqk)².
+
+    Jiao et al. 2020, eq. 7, on the scores A = QKᵀ/√d_h before the softmax, over the pairs of a text's N_b tokens.
+
+    Args:
+        student: (batch, heads, length, length) scores.
+        teacher: (batch, heads, length, length) scores.
+        mask: (batch, length), 1 on tokens, at least one in each text.
+
+    Returns:
+        Scalar, float32.
+
+    >>> attention_mse(torch.zeros(1, 1, 2, 2), torch.tensor([[[[2.0, 9], [9, 9]]]]), torch.tensor([[1, 0]]))
+    tensor(4.)
+    """
+    student = student.float()
+    squares = F.mse_loss(student, _as(teacher, student), reduction="none").mean(1)
+    weights = mask / mask.sum(1, keepdim=True)
+    return (squares * weights[:, :, None] * weights[:, None, :]).sum() / len(mask)
+
+
 def _as(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
-    """The teacher's logits in the student's precision; broadcasting would hide a wrong class count."""
+    """The teacher's values in the student's precision; broadcasting would hide a wrong class count or width."""
     if teacher.shape != student.shape:
-        raise ValueError(f"student logits are {tuple(student.shape)} but teacher logits {tuple(teacher.shape)}")
+        raise ValueError(f"the student's values are {tuple(student.shape)} but the teacher's {tuple(teacher.shape)}")
     return teacher.to(student.dtype)

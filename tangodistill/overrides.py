@@ -9,9 +9,6 @@ from tangodistill.config import get_key, parse_yaml, set_key
 from tangodistill.recipe import Recipe, Stage
 from tangodistill.user_error import UserError
 
-DATA = "data"
-"""The pseudo stage of `--set data.KEY=VALUE`: the `dataset` mapping of every stage."""
-
 
 @dataclass
 class Overrides:
@@ -42,28 +39,25 @@ class Overrides:
         dataset["source"] = self.data
 
     def _apply_teacher(self, recipe: Recipe) -> None:
-        stages = [stage for stage in recipe.stages if stage.teacher]
-        if not stages:
+        """The second tier. A stage before it that takes a teacher too makes the labels, from a model of its own."""
+        stage = next((stage for stage in reversed(recipe.stages) if stage.teacher), None)
+        if stage is None:
             raise UserError(f"Recipe {recipe.name} has no stage that takes a teacher; --teacher has no place to go.")
-        verb = "validate" if is_trained(self.teacher) else "fit"
-        for stage in stages:
-            set_key(stage.config, stage.teacher, self.teacher)
-            stage.verb = verb
-            if verb == "validate":
-                set_key(stage.config, "model.save_validated", True)
+        set_key(stage.config, stage.teacher, self.teacher)
+        stage.verb = "validate" if is_trained(self.teacher) else "fit"
+        if stage.verb == "validate":
+            set_key(stage.config, "model.save_validated", True)
 
     def _apply_setting(self, recipe: Recipe, setting: str) -> None:
         target, equals, value = setting.partition("=")
         name, dot, key = target.partition(".")
         if not (equals and dot and key):
             raise UserError(f"--set {setting}: expected STAGE.KEY=VALUE, for instance student.trainer.max_epochs=3.")
-        stages = [stage for stage in recipe.stages if stage.dataset] if name == DATA else [recipe.stage(name)]
         try:
             parsed = parse_yaml(value)
         except YAMLError as error:
             raise UserError(f"--set {setting}: {value!r} is not valid YAML ({error.problem}).") from error
-        for stage in stages:
-            set_key(stage.config, f"{stage.dataset}.{key}" if name == DATA else key, parsed)
+        recipe.set(name, key, parsed)
 
 
 def is_trained(teacher: str) -> bool:

@@ -1,12 +1,18 @@
-"""A recipe: a folder with recipe.yaml, which lists its stages in order, and one YAML file per stage."""
+"""A recipe: a folder with recipe.yaml, which lists its stages in order, and one YAML file per stage.
+
+A variant of it, `NAME/small`, is one more file of the folder: other settings for the same stages.
+"""
 
 import shutil
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tangodistill.config import did_you_mean, read_yaml
+from tangodistill.config import did_you_mean, read_yaml, set_key
 from tangodistill.user_error import UserError
+
+DATA = "data"
+"""The pseudo stage whose keys are those of every stage's `dataset` mapping."""
 
 
 @dataclass
@@ -23,7 +29,7 @@ class Stage:
     dataset: str | None = None
     """Key of the mapping that describes the labelled data."""
     teacher: str | None = None
-    """Key that `--teacher` fills."""
+    """Key that `--teacher` fills, in the last stage that has one: the second tier."""
     protocol: str | None = None
     """Key that `--protocol` fills."""
     files: list[str] = field(default_factory=list)
@@ -45,6 +51,22 @@ class Recipe:
             raise UserError(f"Recipe {self.name} has no stage {name!r}.{hint} Its stages: {', '.join(names)}.")
         return self.stages[names.index(name)]
 
+    def set(self, name: str, key: str, value: Any) -> None:
+        """Writes a dotted key of a stage's configuration; of stage `data`: in the `dataset` of every stage."""
+        for stage in [stage for stage in self.stages if stage.dataset] if name == DATA else [self.stage(name)]:
+            set_key(stage.config, f"{stage.dataset}.{key}" if name == DATA else key, value)
+
+    def leave_out(self, name: str, instead: str | None) -> None:
+        """Drops a stage; those that read its folder read that of stage `instead`, or nothing."""
+        self.stages.remove(self.stage(name))
+        substitutes = [self.stage(instead).name] if instead else []
+        for stage in self.stages:
+            for key, sources in stage.inputs.items():
+                kept = [each for source in as_list(sources) for each in (substitutes if source == name else [source])]
+                if not kept and isinstance(sources, str):
+                    raise UserError(f"{self.name} leaves out stage {name}, but stage {stage.name} needs it for {key}.")
+                stage.inputs[key] = kept if isinstance(sources, list) else kept[0]
+
 
 def recipes_folder() -> Path:
     """Where the shipped recipes lie: inside the installed package, or beside it in a checkout."""
@@ -56,17 +78,34 @@ def shipped_recipes() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(recipes_folder().glob("*/recipe.yaml"))}
 
 
+def variants_of(name: str, folder: Path) -> list[str]:
+    """What a recipe's variants are called on the command line."""
+    return [f"{name}/{variant}" for variant in read_yaml(folder / "recipe.yaml").get("variants") or []]
+
+
 def read_recipe(recipe: str) -> Recipe:
-    """Reads a recipe by folder or shipped name, every stage file with it.
+    """Reads a recipe by folder or shipped name, every stage file with it; with `/small` after it: its variant.
 
     Raises:
-        UserError: there is none, or recipe.yaml names an unknown key or stage.
+        UserError: there is none, or a file of it names an unknown key or stage.
     """
-    folder = Path(recipe) if (Path(recipe) / "recipe.yaml").is_file() else shipped_recipes().get(recipe)
-    if folder is None:
-        shipped = shipped_recipes()
-        hint = did_you_mean(recipe, shipped)
-        raise UserError(f"{recipe!r} is neither a folder with a recipe.yaml nor one of {', '.join(shipped)}.{hint}")
+    if folder := _folder_of(recipe):
+        return _read_folder(folder)
+    name, _, variant = recipe.rpartition("/")
+    known = [each for name, folder in shipped_recipes().items() for each in (name, *variants_of(name, folder))]
+    if name and (folder := _folder_of(name)):
+        known = [name, *variants_of(name, folder)]
+        if recipe in known:
+            return _with_variant(_read_folder(folder), folder, variant)
+    hint = did_you_mean(recipe, known)
+    raise UserError(f"{recipe!r} is neither a folder with a recipe.yaml nor one of {', '.join(known)}.{hint}")
+
+
+def _folder_of(recipe: str) -> Path | None:
+    return Path(recipe) if (Path(recipe) / "recipe.yaml").is_file() else shipped_recipes().get(recipe)
+
+
+def _read_folder(folder: Path) -> Recipe:
     content = read_yaml(folder / "recipe.yaml")
     stages = [_read_stage(folder, entry) for entry in content.get("stages") or []]
     if not stages:
@@ -83,13 +122,32 @@ def read_recipe(recipe: str) -> Recipe:
     return Recipe(folder.resolve().name, str(content.get("description", "")), stages)
 
 
+def _with_variant(recipe: Recipe, folder: Path, variant: str) -> Recipe:
+    """The recipe with what a variant's file says otherwise: `description`, `leave_out`, `settings`."""
+    path = folder / f"{variant}.yaml"
+    content = read_yaml(path)
+    for key in content:
+        if key not in (known := ("description", "leave_out", "settings")):
+            raise UserError(f"{path}: unknown key {key!r}.{did_you_mean(key, known)}")
+    recipe.name = f"{recipe.name}/{variant}"
+    recipe.description = content.get("description", recipe.description)
+    for stage, instead in (content.get("leave_out") or {}).items():
+        recipe.leave_out(stage, instead)
+    for stage, settings in (content.get("settings") or {}).items():
+        if not isinstance(settings, dict):
+            raise UserError(f"{path}: settings of {stage} must be `key: value` lines, found {settings!r}.")
+        for key, value in settings.items():
+            recipe.set(stage, key, value)
+    return recipe
+
+
 def copy_recipe(recipe: str, target: Path) -> Path:
-    """Copies a shipped recipe's files into a new folder.
+    """Copies a shipped recipe's files, its variants among them, into a new folder.
 
     Raises:
         UserError: the folder is there already.
     """
-    source = shipped_recipes()[read_recipe(recipe).name]
+    source = shipped_recipes()[read_recipe(recipe).name.split("/")[0]]
     if target.exists():
         raise UserError(f"{target} exists already; give --copy a folder that does not.")
     return Path(shutil.copytree(source, target))

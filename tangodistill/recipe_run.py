@@ -16,6 +16,8 @@ from tangodistill.user_error import UserError
 Execute = Callable[[str, list[str]], Any]
 """Runs a verb with its command line arguments."""
 
+RUN_LOGGER = "tangodistill.report.tracking.RunLogger"
+
 NOT_SEMANTIC = (
     "trainer.logger",
     "trainer.default_root_dir",
@@ -135,6 +137,19 @@ class RecipeRun:
         write_yaml(folder.work / "config.yaml", stage.config)
         folder.finish(wanted)
         self.say(f"[{stage.name}] done in {_minutes(time.monotonic() - began)}: {folder.final}")
+        self._track(stage, folder.final)
+
+    def _track(self, stage: Stage, folder: Path) -> None:
+        """Shows in W&B what the stage made, and from what; a stage without a trainer follows the others' logger."""
+        stages = [stage] if "trainer" in stage.config else self.recipe.stages
+        loggers = [get_key(each.config, "trainer.logger") for each in stages]
+        tracked = [each["init_args"] for each in loggers if isinstance(each, dict) and each["class_path"] == RUN_LOGGER]
+        if tracked:
+            from tangodistill.report.lineage import log_folder
+
+            run = {"name": f"{self.recipe.name.partition('/')[0]}-{stage.name}", "job_type": stage.name}
+            sources = dict.fromkeys(source for sources in stage.inputs.values() for source in as_list(sources))
+            log_folder(folder, [self.out / source for source in sources], {**tracked[0], **run})
 
     def _arguments(self, stage: Stage, folder: StageFolder) -> list[str]:
         config = copy.deepcopy(stage.config)

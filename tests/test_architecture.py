@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "stage": {"user_error"},
     "recipe": {"config", "user_error"},
     "overrides": {"config", "recipe", "models", "data", "user_error"},
-    "recipe_run": {"config", "recipe", "stage", "data", "user_error"},
+    "recipe_run": {"config", "recipe", "stage", "data", "report", "user_error"},
     "launching": {"config", "user_error"},
     "cli": {"config", "launching", "messages", "overrides", "recipe", "recipe_run", "modules", "user_error"},
     "labelling": {"data", "latency", "models", "user_error"},

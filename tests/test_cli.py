@@ -139,8 +139,10 @@ def test_a_full_disk_is_told(capsys, monkeypatch):
 
 def test_recipes_are_listed_shown_and_copied(capsys, tmp_path):
     assert cli.main(["recipes"]) == 0
-    assert "sst2" in capsys.readouterr().out
+    assert "sst2/small" in capsys.readouterr().out
     assert cli.main(["recipes", "demo"]) == 0
     assert "teacher.yaml" in capsys.readouterr().out
     assert cli.main(["recipes", "demo", "--copy", str(tmp_path / "mine")]) == 0
     assert f"run {tmp_path / 'mine'}" in capsys.readouterr().out
+    assert cli.main(["recipes", "sst2/small", "--copy", str(tmp_path / "small")]) == 0
+    assert f"run {tmp_path / 'small'}/small" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from tangodistill.losses import hard_cross_entropy, logit_mse, soft_cross_entropy
+from tangodistill.losses import attention_mse, hard_cross_entropy, hidden_mse, logit_mse, soft_cross_entropy
 
 BATCH, CLASSES = 5, 3
 
@@ -91,3 +91,54 @@ def test_another_class_count_is_refused(loss, pair):
 def test_temperature_must_be_positive(pair, temperature):
     with pytest.raises(ValueError, match="above 0"):
         soft_cross_entropy(*pair, temperature)
+
+
+LENGTHS = (6, 3, 1)
+
+
+def token_tensors(shape_of) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A student's and a teacher's values with noise on the padding of texts of ``LENGTHS``, and the mask."""
+    generator = torch.Generator().manual_seed(2)
+    student, teacher = torch.randn(2, *shape_of(len(LENGTHS), max(LENGTHS)), generator=generator)
+    mask = (torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]).long()
+    return student, teacher, mask
+
+
+def hidden_states():
+    return token_tensors(lambda batch, length: (batch, length, 4))
+
+
+def attention_scores():
+    return token_tensors(lambda batch, length: (batch, 2, length, length))
+
+
+def test_hidden_mse_is_the_mean_over_texts_of_the_mean_over_their_tokens():
+    student, teacher, mask = hidden_states()
+    own = [text[:n].mean().item() for text, n in zip((student - teacher) ** 2, LENGTHS, strict=True)]
+    assert hidden_mse(student, teacher, mask).item() == pytest.approx(sum(own) / len(own))
+
+
+def test_attention_mse_is_the_mean_over_texts_of_the_mean_over_their_pairs_of_tokens():
+    student, teacher, mask = attention_scores()
+    own = [
+        ((s[:, :n, :n] - t[:, :n, :n]) ** 2).mean().item() for s, t, n in zip(student, teacher, LENGTHS, strict=True)
+    ]
+    assert attention_mse(student, teacher, mask).item() == pytest.approx(sum(own) / len(own))
+
+
+@pytest.mark.parametrize(("loss", "values"), [(hidden_mse, hidden_states), (attention_mse, attention_scores)])
+def test_padding_gets_no_gradient_and_has_no_effect(loss, values):
+    student, teacher, mask = values()
+    tokens = mask.bool()[:, :, None] if loss is hidden_mse else (mask[:, None, :, None] * mask[:, None, None, :]).bool()
+    student.requires_grad_()
+    before = loss(student, teacher, mask)
+    before.backward()
+    assert student.grad.masked_select(~tokens).abs().max() == 0 < student.grad.abs().max()
+    torch.testing.assert_close(loss(student.where(tokens, 99), teacher.where(tokens, -99), mask), before)
+
+
+@pytest.mark.parametrize("loss", [hidden_mse, attention_mse])
+def test_another_width_is_refused(loss):
+    student, teacher, mask = hidden_states() if loss is hidden_mse else attention_scores()
+    with pytest.raises(ValueError, match="but the teacher's"):
+        loss(student, teacher[:, :1], mask)

@@ -23,7 +23,7 @@ def write_config(folder, architecture):
 def test_data_reaches_every_stage_and_drops_the_recipes_own_test_set():
     recipe = applied(data="reviews.csv")
     found = [get_key(stage.config, stage.dataset) for stage in recipe.stages if stage.dataset]
-    assert len(found) == 5
+    assert len(found) == 6
     assert all(dataset["source"] == "reviews.csv" and "test" not in dataset for dataset in found)
     assert all(dataset["task"] == "sst2" for dataset in found)
 
@@ -67,6 +67,23 @@ def test_a_classifier_is_evaluated_and_an_encoder_is_trained(tmp_path):
     assert (evaluated.verb, trained.verb) == ("validate", "fit")
     assert get_key(evaluated.config, "model.save_validated") is True
     assert get_key(trained.config, evaluated.teacher) == encoder
+
+
+def test_a_teacher_is_the_second_tier(tmp_path):
+    """Where another model labels, that stays; the small variant has one for both."""
+    given = write_config(tmp_path / "encoder", "BertModel")
+    recipe = applied("mrpc_bert", teacher=given)
+    assert get_key(recipe.stage("second_tier").config, "model.pretrained") == given
+    assert get_key(recipe.stage("teacher").config, "model.pretrained") == "roberta-base"
+    small = applied("mrpc_bert/small", teacher=given)
+    assert get_key(small.stage("teacher").config, "model.pretrained") == given
+    assert small.stage("cascade").inputs["model.init_args.second_tier"] == "teacher"
+
+
+def test_the_command_line_wins_over_a_variant():
+    small = applied("sst2/small", settings=["deebert.trainer.max_epochs=7"])
+    assert get_key(small.stage("deebert").config, "trainer.max_epochs") == 7
+    assert get_key(small.stage("teacher").config, "model.pretrained") == "package:minilm-l6"
 
 
 def test_a_teacher_that_cannot_be_read_says_what_serves(tmp_path):

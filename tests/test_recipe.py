@@ -47,6 +47,64 @@ def test_a_broken_recipe_is_told(tmp_path, stages, message):
         read_recipe(str(folder))
 
 
+VARIANT = """
+description: smaller
+leave_out: {b: a, c: null}
+settings:
+  a: {model.lr: 1e-3, trainer.max_epochs: 2}
+  data: {max_length: 64}
+"""
+VARIANT_STAGES = """
+- {name: a, verb: fit, file: a.yaml, output: output, dataset: set}
+- {name: b, verb: fit, file: b.yaml, output: output}
+- {name: c, verb: fit, file: b.yaml, output: output}
+- {name: d, verb: fit, file: d.yaml, output: output, dataset: set, inputs: {x: b, others: [b, c]}}
+variants: [small]
+"""
+
+
+def write_variant(folder, text):
+    stage = "{output: x, set: {source: t.csv}, model: {class_path: M, init_args: {lr: 1}}}"
+    return write_recipe(folder, VARIANT_STAGES, a=stage, b="output: x", d="{output: x, set: {}}", small=text)
+
+
+@pytest.mark.parametrize("ending", ["", "/"])
+def test_a_variant_changes_settings_and_leaves_stages_out(tmp_path, ending):
+    folder = write_variant(tmp_path / "mine", VARIANT)
+    recipe = read_recipe(f"{folder}{ending}/small")
+    assert (recipe.name, recipe.description) == ("mine/small", "smaller")
+    assert [stage.name for stage in recipe.stages] == ["a", "d"]
+    assert recipe.stage("a").config["model"]["init_args"]["lr"] == 1e-3
+    assert recipe.stage("a").config["trainer"] == {"max_epochs": 2}
+    assert recipe.stage("a").config["set"] == {"source": "t.csv", "max_length": 64}
+    assert recipe.stage("d").inputs == {"x": "a", "others": ["a"]}
+    assert read_recipe(str(folder)).stage("a").config["model"]["init_args"]["lr"] == 1
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("setings: {}", "unknown key 'setings'. Did you mean 'settings'"),
+        ("settings: {teacher: {x: 1}}", "mine/small has no stage 'teacher'"),
+        ("settings: {a: 3}", "settings of a must be `key: value` lines, found 3"),
+        ("leave_out: {z: null}", "has no stage 'z'"),
+        ("leave_out: {b: null}", "leaves out stage b, but stage d needs it for x"),
+    ],
+)
+def test_a_broken_variant_is_told(tmp_path, text, message):
+    folder = write_variant(tmp_path / "mine", text)
+    with pytest.raises(UserError, match=message):
+        read_recipe(f"{folder}/small")
+
+
+def test_a_misspelt_variant_gets_the_nearest(tmp_path):
+    folder = write_variant(tmp_path / "mine", VARIANT)
+    with pytest.raises(UserError, match="Did you mean '.*mine/small'"):
+        read_recipe(f"{folder}/smal")
+    with pytest.raises(UserError, match="Did you mean 'sst2/small'"):
+        read_recipe("sst2/smal")
+
+
 def test_an_unknown_stage_gets_the_nearest():
     with pytest.raises(UserError, match="no stage 'techer'. Did you mean 'teacher'"):
         read_recipe("demo").stage("techer")
@@ -55,6 +113,8 @@ def test_an_unknown_stage_gets_the_nearest():
 def test_a_copy_is_a_recipe_of_its_own_and_never_overwrites(tmp_path):
     folder = copy_recipe("demo", tmp_path / "mine")
     assert read_recipe(str(folder)).name == "mine"
+    with_variant = copy_recipe("cola/small", tmp_path / "smaller")
+    assert read_recipe(f"{with_variant}/small").name == "smaller/small"
     with pytest.raises(UserError, match="exists already"):
         copy_recipe("demo", tmp_path / "mine")
 

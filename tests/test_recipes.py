@@ -1,20 +1,31 @@
 """The shipped recipes: every file parses, and every stage runs, on tiny random weights."""
 
-import csv
 import json
 from pathlib import Path
 
 import pytest
+import wandb
+from glue_folders import write_glue
+from offline_run import read_offline_runs
 from separable import write_encoder, write_glove, write_table
 
 from tangodistill import cli
-from tangodistill.recipe import read_recipe, shipped_recipes
+from tangodistill.config import get_key, write_yaml
+from tangodistill.data.sources import DatasetConfig
+from tangodistill.data.splits import load_roles
+from tangodistill.recipe import read_recipe, shipped_recipes, variants_of
 
 STAGE_FILES = [(name, stage) for name in shipped_recipes() for stage in read_recipe(name).stages]
+VARIANTS = [variant for name, folder in shipped_recipes().items() for variant in variants_of(name, folder)]
+FIT = ["trainer.max_epochs=6", "trainer.accelerator=cpu", "model.lr=2e-3"]
+TINY = ["model.layers=2", "model.hidden=32", "model.heads=2", "model.intermediate=64", "model.layer_map=null"]
 QUICK = {
-    "teacher": ["trainer.max_epochs=6", "trainer.accelerator=cpu", "model.lr=2e-3"],
+    "teacher": FIT,
+    "second_tier": FIT,
     "augment": ["rules.draws_per_text=3", "workers=1"],
+    "intermediate": [*FIT, "trainer.max_epochs=1", "model.start=random", *TINY],
     "student": ["trainer.max_epochs=2", "trainer.accelerator=cpu", "model.lr=5e-3", "data.batch_size=32"],
+    "deebert": [*FIT, "trainer.max_epochs=1"],
     "cascade": ["model.repeats=1"],
 }
 
@@ -22,6 +33,22 @@ QUICK = {
 @pytest.mark.parametrize("name, stage", STAGE_FILES, ids=[f"{name}-{stage.name}" for name, stage in STAGE_FILES])
 def test_each_stage_file_is_accepted_by_its_verb(name, stage):
     cli.check(stage.verb, ["--config", str(shipped_recipes()[name] / stage.file)])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_variant_is_accepted_by_its_verbs(variant, tmp_path):
+    for stage in read_recipe(variant).stages:
+        write_yaml(tmp_path / "stage.yaml", stage.config)
+        cli.check(stage.verb, ["--config", str(tmp_path / "stage.yaml")])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_says_what_it_does_and_how_it_is_run(variant):
+    name, _, file = variant.partition("/")
+    lines = (shipped_recipes()[name] / f"{file}.yaml").read_text().splitlines()
+    opening = "\n".join(line for line in lines if line.startswith("# "))
+    for word in ("# Second tier: ", "# Epochs: ", "Length: ", "# Expected: ", f"python -m tangodistill run {variant} "):
+        assert word in opening
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +61,10 @@ def parts(tmp_path_factory):
 
 def run(name: str, out: Path, parts: Path, data: Path, teacher: Path, *more: str) -> None:
     """Runs a whole shipped recipe with small settings."""
-    settings = [f"{stage}.{setting}" for stage, values in QUICK.items() for setting in values]
-    students = [stage.name for stage in read_recipe(name).stages if stage.name.startswith("student")]
-    settings += [f"{student}.model.glove={parts / 'glove.txt'}" for student in students]
+    stages = read_recipe(name).stages
+    settings = [f"{stage.name}.{setting}" for stage in stages for setting in QUICK.get(stage.name, [])]
+    with_glove = [stage.name for stage in stages if get_key(stage.config, "model.glove")]
+    settings += [f"{stage}.model.glove={parts / 'glove.txt'}" for stage in with_glove]
     arguments = ["run", name, "--out", str(out), "--data", str(data), "--teacher", str(teacher), *more]
     assert cli.main([*arguments, *(word for setting in settings for word in ("--set", setting))]) == 0
 
@@ -59,7 +87,28 @@ def test_the_demo_ends_in_a_report(demo):
     summary = json.loads((demo / "cascade" / "summary.json").read_text())
     assert summary["tiers"][1]["metrics"]["accuracy"] > 0.8
     assert all((demo / tier["path"] / "model.safetensors").is_file() for tier in summary["tiers"])
-    assert [path.name for path in sorted((demo / "wandb").glob("offline-run-*"))] != []
+
+
+def test_the_demo_is_a_group_of_wandb_runs_with_their_lineage(demo):
+    """Teacher -> transfer set -> student -> cascade: what one stage logged is what the next ones use."""
+    wandb.teardown()
+    runs = {held["run"].job_type: held for held in read_offline_runs(demo)}
+    assert list(runs) == ["teacher", "augment", "label", "student", "cascade"]
+    assert {held["run"].run_group for held in runs.values()} == {"demo"}
+    used, made = {}, {}
+    for stage, held in runs.items():
+        used[stage] = {(each.type, each.digest) for each in held["artifacts"] if each.use_after_commit}
+        (mine,) = [each for each in held["artifacts"] if not each.use_after_commit and each.type != "run_table"]
+        assert mine.name == f"demo-{stage}"
+        made[stage] = (mine.type, mine.digest)
+        assert all(Path(file.local_path).is_file() for file in mine.manifest.contents if file.local_path)
+    assert used["label"] == {made["teacher"], made["augment"]}
+    assert used["student"] == {made["label"]}
+    assert used["cascade"] == {made["student"], made["teacher"]}
+    assert [kind for kind, _ in made.values()] == ["model", "transfer-set", "transfer-set", "model", "cascade"]
+    for stage in ("teacher", "student"):
+        assert runs[stage]["metrics"]["*"] == "trainer/global_step" and "val/score" in runs[stage]["summary"]
+        assert runs[stage]["config"]["settings"]["model.init_args.lr"] > 0
 
 
 def test_a_second_demo_does_nothing(demo, parts, capsys):
@@ -76,7 +125,7 @@ def test_the_cascade_is_served(demo):
 
 
 def test_sst2_with_a_trained_teacher_and_both_students(demo, parts, tmp_path, capsys):
-    folder = glue_folder(parts / "SST-2")
+    folder = write_glue(parts / "SST-2", "sst2")
     run("sst2", tmp_path / "sst2", parts, folder, demo / "teacher", *without_loggers("sst2"), "--protocol", "paper")
     assert "epoch" not in json.loads((tmp_path / "sst2" / "teacher" / "metrics.json").read_text())
     record = json.loads((tmp_path / "sst2" / "teacher" / "stage.json").read_text())
@@ -95,12 +144,26 @@ def test_custom_with_three_classes(parts, tmp_path):
     assert summary["label_names"] == ["negative", "neutral", "positive"]
 
 
-def glue_folder(folder: Path) -> Path:
-    """SST-2 as published, in small."""
-    folder.mkdir()
-    with write_table(folder / "all.csv").open(encoding="utf-8") as file:
-        rows = [(row["text"], int(row["label"] == "positive")) for row in csv.DictReader(file)]
-    for name, part in (("train", rows[:400]), ("dev", rows[400:500]), ("test_labelled", rows[500:])):
-        lines = "".join(f"{text}\t{label}\n" for text, label in part)
-        (folder / f"{name}.tsv").write_text(f"sentence\tlabel\n{lines}", encoding="utf-8")
-    return folder
+@pytest.mark.parametrize("name", ["cola/small", "qnli", "mrpc_bert", "mrpc_bert/small", "mrpc_roberta"])
+def test_a_recipe_of_the_paper_on_its_glue_folder(parts, tmp_path, name):
+    """From the folder as GLUE publishes it to the cascade, and the early exit beside it."""
+    task = name.split("_")[0].split("/")[0]
+    data = write_glue(tmp_path / task, task)
+    more = without_loggers(name)
+    if name == "mrpc_bert":
+        more += ["--set", f"teacher.model.pretrained={parts / 'encoder'}"]
+    run(name, tmp_path / "out", parts, data, parts / "encoder", *more)
+    summary = json.loads((tmp_path / "out" / "cascade" / "summary.json").read_text())
+    metric = {"cola": "mcc", "qnli": "accuracy", "mrpc": "f1"}[task]
+    assert (summary["task"], summary["metric"]) == (task, metric)
+    assert summary["tiers"][1]["metrics"][metric] > 0.7
+    assert ("test.tsv" if task == "mrpc" else "dev.tsv") in summary["split"]
+    assert summary["deebert"]
+    assert (tmp_path / "out" / "second_tier").exists() == (name == "mrpc_bert")
+
+
+def test_mrpc_is_read_as_published(tmp_path):
+    roles = load_roles(DatasetConfig(str(write_glue(tmp_path / "MRPC", "mrpc")), task="mrpc"))
+    assert len(roles.report) == len(roles.calibration) == 100
+    text, pair = roles.report["text"][0], roles.report["text_pair"][0]
+    assert text.startswith('"') and pair.endswith('"it')

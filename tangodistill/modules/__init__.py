@@ -2,7 +2,19 @@
 
 from tangodistill.modules.cascade import CascadeModule
 from tangodistill.modules.datamodules import CascadeData, TextData, TransferData
+from tangodistill.modules.deebert import DeeBertModule
 from tangodistill.modules.student import StudentModule
 from tangodistill.modules.teacher import TeacherModule
+from tangodistill.modules.tinybert import TinyBertIntermediateModule, TinyBertModule
 
-__all__ = ["CascadeData", "CascadeModule", "StudentModule", "TeacherModule", "TextData", "TransferData"]
+__all__ = [
+    "CascadeData",
+    "CascadeModule",
+    "DeeBertModule",
+    "StudentModule",
+    "TeacherModule",
+    "TextData",
+    "TinyBertIntermediateModule",
+    "TinyBertModule",
+    "TransferData",
+]

@@ -17,7 +17,7 @@ from tangodistill.cascade.summary import operating_points, summarise
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
 from tangodistill.latency.timer import is_unsteady, ratio_interval, time_interleaved
-from tangodistill.metrics import METRICS, score
+from tangodistill.modules.early_exit import EarlyExitMeasurement, load_early_exit
 from tangodistill.modules.measurement import RoleAnswers, batch1_times, batch_times, tokens_run
 from tangodistill.modules.processes import gathered, others_wait, shared_logits
 from tangodistill.report.figures import cascade_figures
@@ -48,6 +48,7 @@ class CascadeModule(L.LightningModule):
         protocol: ``paper`` adds a second set of files under ``paper/``, with every text padded to the task's length.
         repeats: interleaved timed passes.
         other_first_tiers: folders of students that are scored beside the first tier, without being timed.
+        early_exit: folder of a DeeBERT model that is measured beside the tiers on the report role.
     """
 
     def __init__(
@@ -58,10 +59,12 @@ class CascadeModule(L.LightningModule):
         protocol: Literal["natural", "paper"] = "natural",
         repeats: int = 5,
         other_first_tiers: list[str] | None = None,
+        early_exit: str | None = None,
     ):
         super().__init__()
         self.folders = (first_tier, second_tier)
         self.others = other_first_tiers or []
+        self.early_exit = early_exit
         self.target = Target("keep", target_keep)
         self.protocols = ("natural", "paper") if protocol == "paper" else ("natural",)
         self.repeats = repeats
@@ -74,6 +77,7 @@ class CascadeModule(L.LightningModule):
     def setup(self, stage: str) -> None:
         self.task = self.trainer.datamodule.task
         self.engines = tuple(TorchEngine.load(folder, self.task.max_length) for folder in self.folders)
+        self.early_engine = load_early_exit(self.early_exit, self.task)
         self.columns = [label_columns(engine, self.task.label_names) for engine in self.engines]
 
     def on_validation_epoch_start(self) -> None:
@@ -126,8 +130,12 @@ class CascadeModule(L.LightningModule):
     def _measure(self, roles: dict[str, RoleAnswers], folder: Path, protocol: str) -> dict[str, Any]:
         padded, task = protocol == "paper", self.task
         machine = describe_machine()
+        measure = (roles["report"], task, self.repeats, padded)
+        early = EarlyExitMeasurement(self.early_engine, *measure) if self.early_engine else None
+        beside = {"report": {"early exit": early.run}} if early else {}
         passes = {
-            role: batch1_times(self.engines, answers, self.repeats, padded, role) for role, answers in roles.items()
+            role: batch1_times(self.engines, answers, self.repeats, padded, role, beside.get(role))
+            for role, answers in roles.items()
         }
         best, batches = batch_times(self.engines, roles["report"], self.repeats, padded, passes["report"])
         frames = {
@@ -163,6 +171,8 @@ class CascadeModule(L.LightningModule):
             "versions": {"tangodistill": __version__, **library_versions()},
             "seed": self.trainer.datamodule.dataset.seed,
         }
+        if early:
+            summary["deebert"] = early.finish(folder, points["report"], self.engines[1], best[1])
         record.chosen = summary["chosen"]
         write_record(folder, record)
         batches.to_parquet(folder / "batch_times.parquet", index=False)
@@ -202,10 +212,8 @@ class CascadeModule(L.LightningModule):
             "parameters": engine.parameters,
             "engine": engine.name,
             "precision": engine.precision,
-            "metrics": _scores(roles["report"].labels, roles["report"].predictions(tier), self.task),
-            "calibration_metrics": _scores(
-                roles["calibration"].labels, roles["calibration"].predictions(tier), self.task
-            ),
+            "metrics": roles["report"].scores(roles["report"].predictions(tier)),
+            "calibration_metrics": roles["calibration"].scores(roles["calibration"].predictions(tier)),
             "throughput_batch1_per_s": float(len(frame) / frame[f"tier{tier}_time_s"].sum()),
             "best_batch_size": best,
             "throughput_best_batch_per_s": float(1 / (at_best["seconds"] / at_best["n"]).mean()),
@@ -286,9 +294,7 @@ class CascadeModule(L.LightningModule):
             columns = label_columns(engine, self.task.label_names)
             settings.append({"name": Path(folder).name, "predictions": logits[:, columns].argmax(axis=1)})
         return [
-            {"name": each["name"], "metrics": _scores(report.labels, each["predictions"], self.task)}
-            for each in settings
-            if self.others
+            {"name": each["name"], "metrics": report.scores(each["predictions"])} for each in settings if self.others
         ]
 
 
@@ -302,7 +308,3 @@ def _joined(batches: list[dict[str, Any]]) -> RoleAnswers:
 
 def _arrays(role: RoleAnswers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return role.labels, role.predictions(1), role.predictions(2)
-
-
-def _scores(labels: np.ndarray, predictions: np.ndarray, task: Any) -> dict[str, float]:
-    return {name: float(score(name, labels, predictions, len(task.label_names))) for name in METRICS}

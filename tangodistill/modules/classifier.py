@@ -9,6 +9,8 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     Accuracy,
@@ -76,8 +78,11 @@ class ClassifierModule(L.LightningModule):
 
     def forward(self, batch: dict[str, Any]) -> Tensor:
         """Logits ``(batch, classes)`` float32, in the task's label order."""
+        return self.task_logits(self.model, batch)
+
+    def task_logits(self, model: PreTrainedModel, batch: dict[str, Any]) -> Tensor:
         inputs = {k: v for k, v in batch.items() if k in ("input_ids", "attention_mask", "token_type_ids")}
-        return self.model(**inputs).logits.float()[:, self.label_order]
+        return model(**inputs).logits.float()[:, self.label_order]
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device))
@@ -141,8 +146,14 @@ class ClassifierModule(L.LightningModule):
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = get_linear_schedule_with_warmup(optimizer, int(self.warmup_fraction * steps), steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.schedule(optimizer, steps), "interval": "step"},
+        }
+
+    def schedule(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+        """The learning rate over the ``steps`` of the training."""
+        return get_linear_schedule_with_warmup(optimizer, int(self.warmup_fraction * steps), steps)
 
     @property
     def root(self) -> Path:
@@ -152,8 +163,11 @@ class ClassifierModule(L.LightningModule):
         """The best weights by the task's metric, and the last ones for a run that is cut off."""
         folder = self.root / "checkpoints"
         best = ModelCheckpoint(folder, "best", monitor="val/score", mode="max", enable_version_counter=False)
-        last = ModelCheckpoint(folder, "last", train_time_interval=CHECKPOINT_EVERY, enable_version_counter=False)
-        return [best, last]
+        return [best, self.last_checkpoint()]
+
+    def last_checkpoint(self) -> ModelCheckpoint:
+        folder = self.root / "checkpoints"
+        return ModelCheckpoint(folder, "last", train_time_interval=CHECKPOINT_EVERY, enable_version_counter=False)
 
     def on_fit_start(self) -> None:
         self.trainer.strategy.checkpoint_io = WholeFiles()
@@ -161,21 +175,27 @@ class ClassifierModule(L.LightningModule):
             torch.manual_seed(torch.initial_seed() + self.global_rank)  # or all processes would drop the same units
 
     def on_fit_end(self) -> None:
-        """Put back the best weights, check them, and write the model folder."""
+        """Put back the weights to keep, check them, and write the model folder."""
         if self.trainer.fast_dev_run:
             return
-        best = self.trainer.checkpoint_callbacks[0]
-        if best.best_model_path:
-            self.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+        scores = self.kept_scores()
         self.check_trained()
         self.trainer.strategy.barrier()  # every process has read the weights before the first one removes them
         if not self.trainer.is_global_zero:
             return
-        scores = {"split": "selection", "rows": len(self.trainer.datamodule.roles.selection)}
-        self.save(scores | {self.task.metric: float(best.best_model_score)} if best.best_model_path else scores)
+        rows = len(self.trainer.datamodule.roles.selection)
+        self.save({"split": "selection", "rows": rows, **scores})
         folder = self.root / "checkpoints"
         (folder / "last.ckpt").unlink(missing_ok=True)  # first: a run killed in here still goes on from the best one
         shutil.rmtree(folder, ignore_errors=True)
+
+    def kept_scores(self) -> dict[str, Any]:
+        """Put back the weights that are kept, here the best ones; how they scored. Called in every process."""
+        best = self.trainer.checkpoint_callbacks[0]
+        if not best.best_model_path:
+            return {}
+        self.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+        return {self.task.metric: float(best.best_model_score)}
 
     def check_trained(self) -> None:
         """Raise a UserError where the trained model must not be saved; called in every process."""

@@ -1,5 +1,6 @@
 """Timing both tiers of a cascade on this machine, from raw text to label."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from tangodistill.cascade.confidence import confidence
 from tangodistill.data.length_batches import tokens_per_text
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
 from tangodistill.latency.timer import time_each
+from tangodistill.metrics import class_counts, scores_from_counts
 from tangodistill.runtime.engines import TorchEngine
 
 Engines = tuple[TorchEngine, TorchEngine]
@@ -34,6 +36,11 @@ class RoleAnswers:
     def predictions(self, tier: int) -> np.ndarray:
         return self.logits[tier - 1].argmax(axis=1)
 
+    def scores(self, predictions: np.ndarray) -> dict[str, float]:
+        """Accuracy, F1 and MCC of somebody's class ids (n,) for these examples."""
+        counts = class_counts(self.labels, predictions, self.logits[0].shape[1])
+        return {name: float(value) for name, value in scores_from_counts(counts).items()}
+
     @property
     def confidence(self) -> np.ndarray:
         return confidence(self.logits[0])
@@ -57,13 +64,24 @@ class RoleAnswers:
         )
 
 
-def batch1_times(engines: Engines, role: RoleAnswers, repeats: int, padded: bool, title: str) -> list[np.ndarray]:
-    """Seconds (repeats, n) of each tier on every example, one at a time, in interleaved passes."""
+def batch1_times(
+    engines: Engines,
+    role: RoleAnswers,
+    repeats: int,
+    padded: bool,
+    title: str,
+    beside: Mapping[str, Callable[[int], object]] | None = None,
+) -> list[np.ndarray]:
+    """Seconds (repeats, n) of each tier on every example, one at a time, in interleaved passes.
+
+    Args: `beside`: by name, calls that take an example's index and get passes of their own, interleaved likewise.
+    """
 
     def answer(engine: TorchEngine, i: int) -> None:
         engine.logits([role.texts[i]], [role.pairs[i]] if role.pairs else None, pad_to_max=padded)
 
-    runs = {f"tier {tier}": lambda i, e=engine: answer(e, i) for tier, engine in enumerate(engines, 1)}
+    tiers = {f"tier {tier}": lambda i, e=engine: answer(e, i) for tier, engine in enumerate(engines, 1)}
+    runs = {**tiers, **(beside or {})}
     with Progress(auto_refresh=False) as progress:  # no thread beside what is timed
         bar = progress.add_task(f"time {title}, batch 1", total=repeats * len(runs))
 
@@ -71,7 +89,7 @@ def batch1_times(engines: Engines, role: RoleAnswers, repeats: int, padded: bool
             progress.update(bar, advance=1, refresh=True)
 
         times = time_each(runs, len(role), repeats, WARMUP, after_pass=show)
-    return list(times.values())
+    return [times[name] for name in tiers]
 
 
 def batch_times(

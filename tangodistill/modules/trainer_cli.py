@@ -29,6 +29,7 @@ NOT_HELPFUL_WARNINGS = (
     ".*is smaller than the logging interval.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     "LightningCLI's args parameter.*",
+    ".*in eval mode at the start of training.*",  # a frozen backbone is meant to be
 )
 
 

@@ -33,6 +33,17 @@ def baseline_points(measured: Measured) -> pd.DataFrame:
     )
 
 
+def early_exit_points(measured: Measured) -> pd.DataFrame | None:
+    """DeeBERT's operating points down to 90 % of the second tier's metric; None where it was not measured.
+
+    The first exits are often close to chance: drawn to their end, the curve would press all others together.
+    """
+    if measured.early_exit is None:
+        return None
+    metric = measured.metric
+    return measured.early_exit[measured.early_exit[metric] >= 0.9 * measured.second_only[metric]]
+
+
 def error_table(measured: Measured) -> pd.DataFrame:
     """Changes from the first tier to the second by tenth of the confidence."""
     frame = measured.predictions

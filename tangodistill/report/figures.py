@@ -13,18 +13,33 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from tangodistill.report.canvas import BLUE, GREEN, GREY, INK, MUTED, NORMAL, SMALL, VERMILLION, Labels, titled_axes
-from tangodistill.report.curves import baseline_points, error_table
+from tangodistill.report.canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    MUTED,
+    NORMAL,
+    PURPLE,
+    SMALL,
+    VERMILLION,
+    Labels,
+    titled_axes,
+)
+from tangodistill.report.curves import baseline_points, early_exit_points, error_table
 from tangodistill.report.run_files import Measured
 
 METRIC_NAMES = {"accuracy": "Accuracy", "f1": "F1", "mcc": "MCC"}
+CURVE_NAMES = {"deebert": "DeeBERT"}  # the others are words
 
 
 def cascade_figures(measured: Measured) -> dict[str, Figure]:
     """The figures `tradeoff`, `throughput` and `errors_by_confidence` of a measured cascade."""
     points, summary = measured.points, measured.summary
     return {
-        "tradeoff": tradeoff(pd.concat([points, baseline_points(measured)], ignore_index=True), summary),
+        "tradeoff": tradeoff(
+            pd.concat([points, baseline_points(measured), early_exit_points(measured)], ignore_index=True), summary
+        ),
         "throughput": throughput(points, summary),
         "errors_by_confidence": errors_by_confidence(error_table(measured), summary),
     }
@@ -34,14 +49,19 @@ def tradeoff(points: pd.DataFrame, summary: Mapping) -> Figure:
     """Metric against speedup at batch 1 (Mamou et al. 2022, Figure 2).
 
     Args:
-        points: operating points with `kind` (`cascade`, `second_only`, `random`, `oracle`), `deferral_rate`,
-            `speedup` and a column per metric.
+        points: operating points with `kind` (`cascade`, `second_only`, `random`, `oracle`, `deebert`),
+            `deferral_rate` (of the cascade), `speedup` and a column per metric.
         summary: the run's summary.json.
     """
     metric = summary["metric"]
     figure, axes = titled_axes(f"{METRIC_NAMES[metric]} (×100) against speedup", _subtitle(summary, "batch 1"))
     curves = {kind: rows.sort_values("speedup") for kind, rows in points.groupby("kind")}
-    styles = {"random": (GREY, (0, (4, 2)), 1.5), "oracle": (GREEN, (0, (1, 1.2)), 1.8), "cascade": (BLUE, "-", 2.0)}
+    styles = {
+        "random": (GREY, (0, (4, 2)), 1.5),
+        "oracle": (GREEN, (0, (1, 1.2)), 1.8),
+        "deebert": (PURPLE, (0, (5, 1, 1, 1)), 1.8),
+        "cascade": (BLUE, "-", 2.0),
+    }
     drawn = {kind: style for kind, style in styles.items() if kind in curves}
     for kind, (color, dashes, width) in drawn.items():
         axes.plot(
@@ -65,7 +85,7 @@ def tradeoff(points: pd.DataFrame, summary: Mapping) -> Figure:
     _name_target_lines(axes, labels, lines)
     for kind in reversed(drawn):
         anchors = _spread(curves[kind]["speedup"], curves[kind][metric], axes)
-        labels.write(kind, *anchors, color=drawn[kind][0], fontweight="bold")
+        labels.write(CURVE_NAMES.get(kind, kind), *anchors, color=drawn[kind][0], fontweight="bold")
     return figure
 
 

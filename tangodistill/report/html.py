@@ -10,13 +10,15 @@ from pathlib import Path
 from tangodistill import __version__
 from tangodistill.report import tables
 from tangodistill.report.canvas import inline_svg, save
+from tangodistill.report.early_exit import exit_table, run_table
 from tangodistill.report.figures import METRIC_NAMES, cascade_figures, data_name
 from tangodistill.report.markup import details, hundredfold, paragraph, percent, rate, section, times
 from tangodistill.report.run_files import Measured, read_json_files, read_measured
 
 CAPTIONS = {
     "tradeoff": "Each point of the cascade’s line is one threshold, one example at a time. The oracle knows the "
-    "labels; random deferral sends each example to one tier or the other.",
+    "labels; random deferral sends each example to one tier or the other. DeeBERT, where it was measured, has one "
+    "point per entropy threshold, drawn down to 90 % of the second tier.",
     "throughput": "The same thresholds by examples per second, one at a time and at each tier’s best batch size.",
     "errors_by_confidence": "Where the two tiers disagree on what is right. A useful confidence gathers the first "
     "tier’s mendable errors at the left, where examples are deferred.",
@@ -54,6 +56,7 @@ def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
         f"<h1>{escape(headline(measured))}</h1>{paragraph(_second_sentence(measured))}</header><main>",
         section("At a glance", tables.main_table(measured), paragraph(_how_timed(summary), "note")),
         section("How fast at 99 % and 98 % of the second tier", tables.speedup_table(measured)),
+        section("Leaving early: DeeBERT", exit_table(measured), run_table(measured)),
         section(
             "The operating point",
             tables.chosen_table(measured),

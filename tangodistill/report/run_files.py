@@ -22,6 +22,8 @@ class Measured:
     predictions: pd.DataFrame
     calibration: pd.DataFrame
     batch_times: pd.DataFrame
+    early_exit: pd.DataFrame | None = None
+    """early_exit_points.parquet, where a DeeBERT model was measured too"""
 
     @property
     def metric(self) -> str:
@@ -68,7 +70,11 @@ def read_measured(folder: Path) -> Measured:
         )
     try:
         summary = json.loads((folder / _FILES[0]).read_text(encoding="utf-8"))
-        return Measured(summary, *(pd.read_parquet(folder / name) for name in _FILES[1:]))
+        absent = [key for key in _KEYS if key not in summary]
+        if absent:
+            raise ValueError(f"summary.json lacks {', '.join(absent)}")
+        early_exit = pd.read_parquet(folder / "early_exit_points.parquet") if "deebert" in summary else None
+        return Measured(summary, *(pd.read_parquet(folder / name) for name in _FILES[1:]), early_exit)
     except (ValueError, OSError) as error:
         raise UserError(
             f"{folder} holds a broken file ({error}). Write it anew: "
@@ -83,6 +89,9 @@ _FILES = (
     "calibration_predictions.parquet",
     "batch_times.parquet",
 )
+
+_KEYS = ("task", "split", "n", "metric", "label_names", "tiers", "speedup_at_99", "speedup_at_98", "random", "oracle")
+_KEYS += ("chosen", "machine", "versions")
 
 
 def read_json_files(run: Path, name: str) -> dict[str, dict]:

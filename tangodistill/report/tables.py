@@ -63,12 +63,13 @@ def speedup_table(measured: Measured) -> str:
             ("Cascade", summary),
             ("Random", summary.get("random")),
             ("Oracle", summary.get("oracle")),
+            ("DeeBERT", summary.get("deebert")),
         ):
             if source is None:
                 continue
             at = source[f"speedup_at_{share}"]
             keys = ("batch1", "attained_batch1", "best_batch", "attained_best_batch")
-            rows.append([f"{share} % · {kind}", *(times(at[key]) for key in keys)])
+            rows.append([f"{share} % · {kind}", *(times(at.get(key)) for key in keys)])
             if at.get("reason"):
                 reasons.append(f"{kind} at {share} %: {at['reason']}.")
             elif kind == "Oracle" and source.get("exact") is False:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from tangodistill.report.markup import hundredfold, percent, rate, times
+from tangodistill.report.markup import NONE, hundredfold, percent, rate, times
 
 WIDTH = 100  # where the terminal doesn't say more
 
@@ -53,4 +53,14 @@ def summary_table(summary: Mapping) -> Table:
         percent(chosen["deferral_rate"]),
         style="bold",
     )
+    if point := summary.get("deebert", {}).get("point_at_99"):
+        (batched,) = (each for each in summary["deebert"]["batched"] if each["keeps"] == 0.99)
+        table.add_row(
+            "DeeBERT at 99 %",
+            hundredfold(point["metric_value"]),
+            times(point["speedup"]),
+            times(batched["speedup"]),
+            rate(batched["throughput_per_s"]),
+            NONE,
+        )
     return table

@@ -20,11 +20,13 @@ from matplotlib.figure import Figure
 
 CURVE_ROWS = 100
 METRICS = ("accuracy", "f1", "mcc")
+INIT_TIMEOUT_S = 30.0  # W&B's own waits for its server three times as long
 
 
 class RunLogger(WandbLogger):
     """Lightning's WandbLogger that never asks: with no API key it writes offline and says how to send that later.
 
+    Where W&B cannot be reached or refuses the key it says so and writes offline too, in the stages to come as well.
     ``WANDB_MODE`` and ``wandb offline`` keep their meaning.
 
     Args:
@@ -35,6 +37,8 @@ class RunLogger(WandbLogger):
         save_dir: folder under which ``wandb/`` lies.
     """
 
+    unreachable = False
+
     def __init__(
         self,
         project: str | None = None,
@@ -44,7 +48,7 @@ class RunLogger(WandbLogger):
         save_dir: str = ".",
     ):
         project = project or os.environ.get("WANDB_PROJECT", "tangodistill")
-        settings = wandb.Settings(silent=True)  # what matters is told here, in one line
+        settings = wandb.Settings(silent=True, init_timeout=INIT_TIMEOUT_S)  # what matters is told here, in one line
         super().__init__(
             project=project, name=name, group=group, job_type=job_type, save_dir=save_dir, settings=settings
         )
@@ -60,15 +64,24 @@ class RunLogger(WandbLogger):
                 wandb.finish()  # of another stage in this process: a logger is a run of its own
             Path(self.save_dir).mkdir(parents=True, exist_ok=True)  # else wandb writes to a temporary folder
             settings = wandb.setup().settings
-            if settings.mode == "online" and not has_credentials(settings):
-                self._wandb_init |= {"mode": "offline", "resume": None}
-            run = super().experiment
+            if settings.mode == "online" and (RunLogger.unreachable or not has_credentials(settings)):
+                self._go_offline()
+            try:
+                run = super().experiment
+            except wandb.Error as error:
+                print(f"W&B cannot be used ({str(error).splitlines()[0]}), so runs are kept on this disk.")
+                RunLogger.unreachable = True
+                self._go_offline()
+                run = super().experiment
             if not getattr(run, "offline", False) and run.url:
                 print(f"W&B run: {run.url}")
             run.define_metric("epoch", hidden=True)
             run.define_metric("operating/deferral_rate", hidden=True)
             run.define_metric("operating/*", step_metric="operating/deferral_rate", summary="none")
         return self._experiment
+
+    def _go_offline(self) -> None:
+        self._wandb_init |= {"mode": "offline", "resume": None}
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -98,8 +111,8 @@ def log_cascade(
     """Log a measured cascade: scalars to any Lightning logger; the table and the figures to W&B as well.
 
     Keys: `tier{1,2}/{accuracy,f1,mcc}`, `speedup_at_99`, `speedup_at_98` (batch 1, interpolated; with `_best_batch` at
-    best batch), `area`, `chosen/*`; table `operating_points`; one image per figure; `operating/*`, evenly spread
-    operating points as curves over the deferral rate. Numbers that do not exist are left out.
+    best batch), `area`, `chosen/*`, `deebert/*`; table `operating_points`; one image per figure; `operating/*`, evenly
+    spread operating points as curves over the deferral rate. Numbers that do not exist are left out.
     """
     if logger is None:
         return
@@ -124,7 +137,23 @@ def cascade_scalars(summary: Mapping[str, Any]) -> dict[str, float]:
         found[f"{key}_best_batch"] = summary[key]["best_batch"]
     found["area"] = summary["area"]
     found |= {f"chosen/{key}": value for key, value in summary["chosen"].items()}
+    found |= _early_exit_scalars(summary["deebert"]) if "deebert" in summary else {}
     return {key: float(value) for key, value in found.items() if _is_number(value)}
+
+
+def _early_exit_scalars(deebert: Mapping[str, Any]) -> dict[str, Any]:
+    """Each exit's metrics, the speedups at batch 1, the 99 % point as it ran, and the points run in batches."""
+    found = {
+        f"exit{number}/{metric}": value
+        for number, scores in enumerate(deebert["metrics"], start=1)
+        for metric, value in scores.items()
+    }
+    for key in ("speedup_at_99", "speedup_at_98"):
+        found[key] = deebert[key]["batch1"]
+    found |= {f"point_at_99/{key}": value for key, value in (deebert["point_at_99"] or {}).items()}
+    for point in deebert["batched"]:
+        found[f"batched_speedup_at_{point['keeps']:.0%}".removesuffix("%")] = point["speedup"]
+    return {f"deebert/{key}": value for key, value in found.items()}
 
 
 def _is_number(value: Any) -> bool:

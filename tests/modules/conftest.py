@@ -9,7 +9,15 @@ from tangodistill.augment.pipeline import augment
 from tangodistill.augment.rules import RulesConfig
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.labelling import label
-from tangodistill.modules import CascadeData, CascadeModule, StudentModule, TeacherModule, TextData, TransferData
+from tangodistill.modules import (
+    CascadeData,
+    CascadeModule,
+    DeeBertModule,
+    StudentModule,
+    TeacherModule,
+    TextData,
+    TransferData,
+)
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +54,14 @@ def student(inputs, dataset, labelled):
     L.seed_everything(0)
     module = StudentModule(str(inputs / "glove.txt"), lr=5e-3)
     trainer(folder, max_epochs=2).fit(module, TransferData(dataset, str(labelled), batch_size=32))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def deebert(teacher, dataset):
+    folder = teacher.parent / "deebert"
+    L.seed_everything(0)
+    trainer(folder, max_epochs=3).fit(DeeBertModule(str(teacher), lr=1e-2), TextData(dataset, batch_size=16))
     return folder
 
 

@@ -9,6 +9,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.modules import TeacherModule, TextData
+from tangodistill.modules.teacher import average_weights
 from tangodistill.user_error import UserError
 
 
@@ -60,6 +61,33 @@ def test_other_label_names_stop_the_run(teacher, inputs, tmp_path):
 def test_an_encoder_without_a_head_has_nothing_to_validate(inputs, dataset, tmp_path):
     with pytest.raises(UserError, match="has no trained classification head, so there is nothing to evaluate"):
         trainer(tmp_path).validate(TeacherModule(str(inputs / "encoder")), TextData(dataset), verbose=False)
+
+
+def test_the_saved_weights_are_the_average_that_was_validated(inputs, dataset, tmp_path):
+    module = TeacherModule(str(inputs / "encoder"), lr=2e-3)
+    newest = {}
+
+    class Keep(Callback):
+        def on_train_end(self, trainer, pl_module):
+            newest.update({name: value.clone() for name, value in pl_module.model.state_dict().items()})
+
+    runner = trainer(tmp_path, max_epochs=3, callbacks=[Keep()])
+    runner.fit(module, TextData(dataset, batch_size=16))
+    saved = load_file(tmp_path / "model.safetensors")
+    name = "classifier.weight"
+    assert torch.equal(saved[name], module.average.module.state_dict()[name])
+    assert not torch.equal(saved[name], newest[name])
+    (scores,) = trainer(tmp_path / "again").validate(TeacherModule(str(tmp_path)), TextData(dataset), verbose=False)
+    assert scores["val/score"] == pytest.approx(json.loads((tmp_path / "metrics.json").read_text())["accuracy"])
+
+
+def test_the_average_forgets_the_first_weights_and_rests_on_equal_ones():
+    average, steps = [torch.zeros(3)], 1000
+    for count in range(1, steps):
+        average_weights(average, [torch.full((3,), float(count))], torch.tensor(count))
+    assert average[0][0] == pytest.approx(0.9 * steps, rel=0.02)  # newest: 999; a tenth of the steps behind
+    average_weights(average, [average[0].clone()], torch.tensor(steps))
+    assert average[0][0] == pytest.approx(0.9 * steps, rel=0.02)
 
 
 @pytest.mark.parametrize("checkpoint", ["cut.ckpt", "checkpoints/best.ckpt"])

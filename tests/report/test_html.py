@@ -182,3 +182,9 @@ def test_broken_file_names_the_command(own_run):
 
 def test_doctests():
     assert doctest.testmod(markup).failed == 0
+
+
+def test_summary_with_a_key_missing_names_the_key(own_run):
+    change_summary(own_run, lambda s: s.pop("oracle"))
+    with pytest.raises(UserError, match="broken file.*summary.json lacks oracle.*--force cascade"):
+        write_report(own_run)

@@ -1,71 +1,16 @@
 import json
-import struct
-import zlib
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import wandb
 from lightning.pytorch.loggers import CSVLogger
-from wandb.proto import wandb_internal_pb2
+from offline_run import read_offline_run
 
 from tangodistill.report import tracking
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.run_files import read_measured
 from tangodistill.report.tracking import RunLogger, cascade_scalars, log_cascade
-
-BLOCK, HEADER = 32768, 7
-FULL, LAST = 1, 4
-
-
-def records(path):
-    """The protobuf records of a .wandb file: 7 bytes of header, then blocks of checked, possibly split chunks."""
-    content = path.read_bytes()
-    assert content[:HEADER] == struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
-    position, record = HEADER, b""
-    while position + HEADER <= len(content):
-        rest_of_block = BLOCK - position % BLOCK
-        if rest_of_block < HEADER:
-            position += rest_of_block
-            continue
-        checksum, length, kind = struct.unpack_from("<IHB", content, position)
-        if kind == 0:
-            position += rest_of_block
-            continue
-        position += HEADER
-        chunk = content[position : position + length]
-        assert zlib.crc32(bytes([kind]) + chunk) == checksum
-        position += length
-        record += chunk
-        if kind in (FULL, LAST):
-            parsed = wandb_internal_pb2.Record()
-            parsed.ParseFromString(record)
-            yield parsed
-            record = b""
-
-
-def key_of(item):
-    return item.key or ".".join(item.nested_key)
-
-
-def read_offline_run(folder):
-    """What an offline run holds: history rows, config, summary, metric definitions, logged files."""
-    (path,) = Path(folder).glob("wandb/offline-run-*/*.wandb")
-    held = {"history": [], "config": {}, "summary": {}, "metrics": {}, "files": [], "folder": path.parent / "files"}
-    for record in records(path):
-        kind = record.WhichOneof("record_type")
-        if kind == "run":
-            held["run"] = record.run
-            held["config"] |= {key_of(item): json.loads(item.value_json) for item in record.run.config.update}
-        elif kind == "history":
-            held["history"].append({key_of(item): json.loads(item.value_json) for item in record.history.item})
-        elif kind in ("config", "summary"):
-            held[kind] |= {key_of(item): json.loads(item.value_json) for item in getattr(record, kind).update}
-        elif kind == "metric":
-            held["metrics"][record.metric.name or record.metric.glob_name] = record.metric.step_metric
-        elif kind == "files":
-            held["files"] += [file.path for file in record.files.files]
-    return held
 
 
 def close():
@@ -146,6 +91,20 @@ def test_two_stages_in_one_process_are_two_runs(tmp_path):
     close()
     assert read_offline_run(tmp_path / "teacher")["run"].display_name == "teacher"
     assert "val/teacher" not in read_offline_run(tmp_path / "student")["summary"]
+
+
+def test_without_the_server_runs_go_offline(monkeypatch, tmp_path, capsys):
+    """A key, but nobody who answers: told once, no stage fails, and none after the first waits."""
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(tracking, "INIT_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(RunLogger, "unreachable", False)
+    for stage in ("teacher", "student"):
+        RunLogger(save_dir=str(tmp_path / stage)).log_metrics({"val/score": 0.5})
+    close()
+    assert capsys.readouterr().out.count("W&B cannot be used") == 1
+    for stage in ("teacher", "student"):
+        assert read_offline_run(tmp_path / stage)["summary"]["val/score"] == 0.5
 
 
 def test_wandb_mode_is_respected(monkeypatch, tmp_path):

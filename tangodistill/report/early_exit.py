@@ -1,0 +1,53 @@
+"""The report's tables of a DeeBERT model; each is empty where none was measured."""
+
+from __future__ import annotations
+
+from tangodistill.report.figures import METRIC_NAMES, data_name
+from tangodistill.report.markup import NONE, hundredfold, paragraph, percent, plain, rate, seconds, table, times
+from tangodistill.report.run_files import Measured
+
+
+def exit_table(measured: Measured) -> str:
+    """What each exit is worth, what it costs, and who leaves there at the point that keeps 99 %."""
+    deebert = measured.summary.get("deebert")
+    if deebert is None:
+        return ""
+    point, n = deebert["point_at_99"], measured.summary["n"]
+    leaving = [percent(count / n) for count in point["examples_per_exit"]] if point else [NONE] * deebert["exits"]
+    rows = [
+        [f"Exit {number}", *(hundredfold(scores[name]) for name in METRIC_NAMES), seconds(time_s), share]
+        for number, (scores, time_s, share) in enumerate(
+            zip(deebert["metrics"], deebert["time_s_per_exit"], leaving, strict=True), start=1
+        )
+    ]
+    header = ["", *(f"{name} (×100)" for name in METRIC_NAMES.values()), "time, batch 1", "leave there at 99 %"]
+    caption = f"The exits of {deebert['name']}, {deebert['parameters']:,} parameters; {data_name(measured.summary)}"
+    return table(caption, header, rows)
+
+
+def run_table(measured: Measured) -> str:
+    """The points that were run for real: one example at a time, and in batches whose sure examples leave."""
+    deebert = measured.summary.get("deebert")
+    if deebert is None:
+        return ""
+    rows, n = [], measured.summary["n"]
+    if point := deebert["point_at_99"]:
+        run_s = point["measured_s"]
+        rows.append(
+            ["99 %, one at a time", plain(1), hundredfold(point["metric_value"]), seconds(point["predicted_s"]),
+             seconds(run_s), rate(n / run_s), times(point["speedup"])]
+        )  # fmt: skip
+    rows += [
+        [f"{percent(each['keeps'], 0)}, in batches", plain(each["batch_size"]), hundredfold(each["metric_value"]), NONE,
+         seconds(each["measured_s"]), rate(each["throughput_per_s"]), times(each["speedup"])]
+        for each in deebert["batched"]
+    ]  # fmt: skip
+    if not rows:
+        return paragraph("No threshold keeps 98 % of the second tier: no point was run for real.", "note")
+    metric = f"{METRIC_NAMES[measured.metric]} (×100)"
+    header = ["of tier 2", "batch", metric, "predicted", "measured", "examples/s", "speed"]
+    return table(f"DeeBERT run for real; {data_name(measured.summary)}", header, rows) + paragraph(
+        "In batches only the examples that are still in go through the next layer. The paper compares early exit one "
+        "example at a time; speed is against the second tier alone at batch 1, or in batches at its own best size.",
+        "note",
+    )
