@@ -80,12 +80,12 @@ class DeeBertModule(ClassifierModule):
 
     def on_validation_epoch_end(self) -> None:
         scores = self._ramp_scores()
-        self.log_dict({f"val/{name}": value for name, value in scores.items()})
-        self.log("val/score", torch.stack(list(scores.values())).mean(), prog_bar=True)
+        self.log_dict({f"val/{name}": value for name, value in scores.items()}, sync_dist=True)
+        self.log("val/score", torch.stack(list(scores.values())).mean(), prog_bar=True, sync_dist=True)
         self.metrics.reset()
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict({f"test/{name}": value for name, value in self._ramp_scores().items()})
+        self.log_dict({f"test/{name}": value for name, value in self._ramp_scores().items()}, sync_dist=True)
         super().on_test_epoch_end()
 
     def _ramp_scores(self) -> dict[str, Tensor]:

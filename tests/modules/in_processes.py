@@ -10,13 +10,22 @@ import torch
 from quiet_trainer import trainer
 
 from tangodistill.data.sources import DatasetConfig
-from tangodistill.modules import CascadeData, CascadeModule, StudentModule, TeacherModule, TextData, TransferData
+from tangodistill.modules import (
+    CascadeData,
+    CascadeModule,
+    StudentModule,
+    TeacherModule,
+    TextData,
+    TinyBertIntermediateModule,
+    TinyBertModule,
+    TransferData,
+)
 
 BATCH = 13  # evaluation in 3 batches of the 60 rows, training in batches of odd sizes
 
 
-class Reproducible(TeacherModule):
-    """A teacher in full precision without dropout, which is saved whatever it learned."""
+class Reproducible:
+    """A module in full precision without dropout, which is saved whatever it learned."""
 
     def setup(self, stage):
         super().setup(stage)
@@ -31,6 +40,19 @@ class Reproducible(TeacherModule):
         pass
 
 
+class Teacher(Reproducible, TeacherModule):
+    pass
+
+
+class Intermediate(Reproducible, TinyBertIntermediateModule):
+    def place_teacher(self):
+        """It stays in full precision too."""
+
+
+class TinyBert(Reproducible, TinyBertModule):
+    pass
+
+
 def work(inputs: Path, run: Path, out: Path, **processes) -> None:
     """Evaluates, trains and measures what a small run has made, each into a folder of its own below `out`."""
     dataset = DatasetConfig(str(inputs / "data.csv"))
@@ -42,9 +64,15 @@ def work(inputs: Path, run: Path, out: Path, **processes) -> None:
     evaluate(student, TransferData(dataset, str(run / "label"), BATCH), folder, **processes)
 
     for name in ("encoder", "roberta"):
-        fit(Reproducible(str(inputs / name), lr=2e-3), TextData(dataset, BATCH), out / f"fitted_{name}", **processes)
-    student = StudentModule(str(inputs / "glove.txt"), dropout=0, lr=5e-3)
-    fit(student, TransferData(dataset, str(run / "label"), batch_size=BATCH), out / "fitted_student", **processes)
+        fit(Teacher(str(inputs / name), lr=2e-3), TextData(dataset, BATCH), out / f"fitted_{name}", **processes)
+    tiny = Intermediate(str(run / "teacher"), layers=1, hidden=16, heads=2, intermediate=32, lr=1e-3)
+    students = {
+        "fitted_student": StudentModule(str(inputs / "glove.txt"), dropout=0, lr=5e-3),
+        "fitted_intermediate": tiny,
+        "fitted_tinybert": TinyBert(str(out / "fitted_intermediate"), lr=1e-3),
+    }
+    for name, student in students.items():
+        fit(student, TransferData(dataset, str(run / "label"), BATCH), out / name, **processes)
 
     measuring = trainer(out / "cascade", **processes)
     cascade = CascadeModule(str(run / "student"), str(run / "teacher"), repeats=1)

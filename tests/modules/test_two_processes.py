@@ -56,9 +56,9 @@ def test_every_row_counts_once(folders, name):
     pd.testing.assert_frame_equal(*(pd.read_parquet(folder / "predictions.parquet") for folder in (one, two)))
 
 
-@pytest.mark.parametrize("name", ["fitted_encoder", "fitted_roberta", "fitted_student"])
+@pytest.mark.parametrize("name", ["encoder", "roberta", "student", "intermediate", "tinybert"])
 def test_training_is_that_of_one_process_at_the_same_batch_size(folders, name):
-    one, two = (folder / name for folder in folders)
+    one, two = (folder / f"fitted_{name}" for folder in folders)
     left, right = (load_file(folder / "model.safetensors") for folder in (one, two))
     assert all(torch.allclose(left[key], right[key], atol=1e-4) for key in left)
     scores = [json.loads((folder / "metrics.json").read_text()) for folder in (one, two)]
