@@ -45,6 +45,9 @@ TRAINER_VERBS = ("fit", "validate", "test", "predict")
 NEXT = {
     "TeacherModule": "make a transfer set: {program} augment --config STAGE_FILE",
     "StudentModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
+    "TinyBertIntermediateModule": "teach it answers: {program} fit --config STAGE_FILE (see recipes/cola/student.yaml)",
+    "TinyBertModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
+    "DeeBertModule": "measure it beside a cascade: {program} validate --config STAGE_FILE --model.early_exit {result}",
     "CascadeModule": "choose another operating point: {program} choose {result} --max_ms 20",
     "augment": "have the teacher label it: {program} label --transfer_set {result} --teacher FOLDER --output FOLDER",
     "label": "train a student on it: {program} fit --config STAGE_FILE --data.transfer_set {result}",
