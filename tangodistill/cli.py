@@ -290,8 +290,6 @@ def _recipes(arguments: list[str]) -> None:
             print(f"  {stage.name:<14} {stage.verb:<9} {stage.file}")
         print(f"Next, run it: {PROGRAM} run {recipe.name}")
     else:
-        folder, variant = (
-            copy_recipe(given.name, Path(given.copy)),
-            "".join(read_recipe(given.name).name.partition("/")[1:]),
-        )
-        print(f"Result: {folder}\nNext, edit its files, then: {PROGRAM} run {folder}{variant}")
+        folder = copy_recipe(given.name, Path(given.copy))
+        _, slash, variant = read_recipe(given.name).name.partition("/")
+        print(f"Result: {folder}\nNext, edit its files, then: {PROGRAM} run {folder}{slash}{variant}")

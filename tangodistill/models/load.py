@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
@@ -26,17 +27,21 @@ def load_classifier(name_or_folder: str, label_names: Sequence[str] | None = Non
         config.id2label = dict(enumerate(label_names))
         config.label2id = {name: i for i, name in enumerate(label_names)}
     try:
-        with quietly(name_or_folder):
-            model, loading = AutoModelForSequenceClassification.from_pretrained(
-                name_or_folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-            )
+        model, missing = read_weights(name_or_folder, config)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(_why_not(name_or_folder, error)) from error
-    except Exception as error:  # safetensors raises its own type on a truncated file
-        if type(error).__name__ != "SafetensorError":
-            raise
+    except SafetensorError as error:  # truncated
         raise UserError(f"{name_or_folder}: model.safetensors can't be read ({error}). Copy the file again.") from error
-    return model, any("classifier" in key or "score" in key for key in loading["missing_keys"])
+    return model, any("classifier" in key or "score" in key for key in missing)
+
+
+def read_weights(name_or_folder: str, config: PretrainedConfig) -> tuple[PreTrainedModel, set[str]]:
+    """A sequence classifier in float32, read from safetensors only, and which weights the checkpoint lacks."""
+    with quietly(name_or_folder):
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            name_or_folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    return model, set(loading["missing_keys"])
 
 
 def load_config(name_or_folder: str) -> PretrainedConfig:

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
-from tangodistill.models.load import quietly
+from tangodistill.models.load import read_weights
 from tangodistill.user_error import UserError
 
 FAMILIES = ("bert", "roberta")
@@ -183,13 +183,10 @@ def student_from_checkpoint(
         )
     _name_labels(config, label_names)
     try:
-        with quietly(start):
-            student, loading = AutoModelForSequenceClassification.from_pretrained(
-                start, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-            )
+        student, absent = read_weights(start, config)
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(_unreadable(start, error)) from error
-    missing = sorted(key for key in loading["missing_keys"] if ".embeddings." in key or ".encoder." in key)
+    missing = sorted(key for key in absent if ".embeddings." in key or ".encoder." in key)
     if missing:
         raise UserError(f"{start}: its weights lack {missing[0]} and {len(missing) - 1} more, so it is no {family}.")
     return student.train()

@@ -15,8 +15,6 @@ from tangodistill.models.load import load_classifier, position_limit
 from tangodistill.modules.classifier import ClassifierModule
 from tangodistill.user_error import UserError
 
-AVERAGE_EVERY = 4  # steps: a tenth of the time that every step would take, for the same average
-
 
 @torch.no_grad()
 def average_weights(average: list[Tensor], newest: list[Tensor], count: Tensor) -> None:
@@ -81,8 +79,7 @@ class TeacherModule(ClassifierModule):
         return self.task_logits(self.average.module if averaged else self.model, batch)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.trainer.global_step % AVERAGE_EVERY == 0:
-            self.average.update_parameters(self.model)
+        self.average.update_parameters(self.model)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         with self.autocast():

@@ -90,8 +90,10 @@ _FILES = (
     "batch_times.parquet",
 )
 
-_KEYS = ("task", "split", "n", "metric", "label_names", "tiers", "speedup_at_99", "speedup_at_98", "random", "oracle")
-_KEYS += ("chosen", "machine", "versions")
+_KEYS = (
+    *("task", "split", "n", "metric", "label_names", "tiers", "chosen", "machine", "versions"),
+    *("speedup_at_99", "speedup_at_98", "random", "oracle"),
+)
 
 
 def read_json_files(run: Path, name: str) -> dict[str, dict]:

@@ -81,6 +81,17 @@ def test_the_saved_weights_are_the_average_that_was_validated(inputs, dataset, t
     assert scores["val/score"] == pytest.approx(json.loads((tmp_path / "metrics.json").read_text())["accuracy"])
 
 
+def test_the_average_holds_what_a_training_of_two_steps_learned(inputs, dataset, tmp_path):
+    module = TeacherModule(str(inputs / "encoder"), lr=1e-3)
+    module.check_trained = lambda: None  # two steps leave it at chance
+    trainer(tmp_path, max_steps=2).fit(module, TextData(dataset, batch_size=16))
+    name = "encoder.layer.0.output.dense.weight"
+    assert not torch.equal(
+        load_file(tmp_path / "model.safetensors")[f"bert.{name}"],
+        load_file(inputs / "encoder" / "model.safetensors")[name],
+    )
+
+
 def test_the_average_forgets_the_first_weights_and_rests_on_equal_ones():
     average, steps = [torch.zeros(3)], 1000
     for count in range(1, steps):
