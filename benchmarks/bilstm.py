@@ -20,6 +20,7 @@ from tangodistill.data.length_batches import length_batches
 from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.losses import logit_mse
 from tangodistill.models import BiLSTMConfig, BiLSTMForSequenceClassification
+from tangodistill.models.inputs import tensors
 
 
 def random_texts(count: int, vocabulary: int) -> TokenizedTexts:
@@ -73,13 +74,13 @@ def main() -> None:
     def infer(batches: list[np.ndarray]) -> None:
         model.eval()
         for rows in batches:
-            model(**texts.batch(rows))
+            model(**tensors(texts.batch(rows)))
 
     def train(batches: list[np.ndarray], bf16: bool = False) -> None:
         model.train()
         for rows in batches:
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                logits = model(**texts.batch(rows)).logits
+                logits = model(**tensors(texts.batch(rows))).logits
             logit_mse(logits.float(), teacher[rows]).backward()
             optimizer.step()
             optimizer.zero_grad()

@@ -22,6 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 from tangodistill.data.length_batches import shuffled_length_batches
 from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.data.transfer import load_transfer_set
+from tangodistill.models.inputs import tensors
 from tangodistill.models.load import load_classifier
 from tangodistill.modules import TinyBertIntermediateModule
 
@@ -126,7 +127,7 @@ def main() -> None:
         module.tokenizer, part["text"], part.get("text_pair"), max_length=module.max_length
     )
     size = arguments.batch_size
-    bucketed = (texts.batch(rows) for rows in shuffled_length_batches(texts.lengths, size, 0, 0))
+    bucketed = (tensors(texts.batch(rows)) for rows in shuffled_length_batches(texts.lengths, size, 0, 0))
     ours = stepper(Ours(module), bucketed, arguments.steps)
     print(f"{arguments.threads} threads, batches of {size}, {texts.lengths.mean():.1f} tokens on average")
     if arguments.profile:
@@ -136,7 +137,7 @@ def main() -> None:
         show_profile(profiler)
         return
     order = np.random.default_rng(1).permutation(len(texts))
-    random = (texts.batch(order[i : i + size], pad_to=module.max_length) for i in range(0, len(order), size))
+    random = (tensors(texts.batch(order[i : i + size], pad_to=module.max_length)) for i in range(0, len(order), size))
     other = Padded(new_module(arguments, manifest["label_names"]), arguments.teacher)
     padded = stepper(other, random, max(1, arguments.steps // 10))
     found = rates({"ours": ours, "padded": padded}, arguments.rounds)

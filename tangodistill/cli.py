@@ -30,15 +30,21 @@ VERBS = {
     "predict": "Write a model's predictions for the report role.",
     "augment": "Make an unlabelled transfer set from the training texts.",
     "label": "Store the teacher's logits beside a transfer set.",
+    "export": "Write both tiers for faster engines, each checked against PyTorch.",
+    "tune": "Find the fastest engine, threads and batch size of each tier on this machine.",
     "choose": "Choose another operating point of a finished cascade.",
     "report": "Write a run's report as one HTML file.",
 }
 FUNCTIONS = {
     "augment": "tangodistill.augment.pipeline:augment",
     "label": "tangodistill.labelling:label",
+    "export": "tangodistill.exporting:export",
+    "tune": "tangodistill.tuning:tune",
     "choose": "tangodistill.runtime.choose:choose",
     "report": "tangodistill.report.html:write_report",
 }
+CASCADE_VERBS = ("export", "tune")
+"""Work on the cascade folder that is their first word, or on a recipe's stages by keys."""
 RESUMING_VERBS = ("run", "augment", "label")
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
@@ -51,6 +57,8 @@ NEXT = {
     "CascadeModule": "choose another operating point: {program} choose {result} --max_ms 20",
     "augment": "have the teacher label it: {program} label --transfer_set {result} --teacher FOLDER --output FOLDER",
     "label": "train a student on it: {program} fit --config STAGE_FILE --data.transfer_set {result}",
+    "export": "find the fastest on this machine: {program} tune {result}",
+    "tune": "choose a threshold for what was found: {program} choose {result} --keep 0.99",
     "choose": "serve it: CascadePredictor.from_pretrained('{result}')",
     "report": "open it in a browser; another operating point: {program} choose --help",
 }
@@ -141,6 +149,8 @@ def execute(verb: str, arguments: list[str]) -> tuple[str, Path]:
     if verb in TRAINER_VERBS:
         trained = _trainer_cli(verb, arguments, parse_only=False)
         return type(trained.model).__name__, Path(trained.trainer.default_root_dir)
+    if verb in CASCADE_VERBS and arguments and not arguments[0].startswith("-"):
+        arguments = ["--cascade", *arguments]
     function, parser = _function_parser(verb)
     values = parser.instantiate_classes(_parse(parser, arguments)).as_dict()
     values.pop("config", None)

@@ -20,6 +20,7 @@ from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import TokenizedTexts, load_tokenizer
 from tangodistill.data.transfer import load_transfer_set, write_json, write_transfer_set
 from tangodistill.latency.hardware import best_device, has_bfloat16
+from tangodistill.models.inputs import tensors
 from tangodistill.models.load import load_classifier, position_limit
 from tangodistill.user_error import UserError
 
@@ -49,7 +50,7 @@ class Labeller:
         tokens = TokenizedTexts.from_texts(self.tokenizer, texts, pairs, max_length=self.max_length)
         result = np.empty((len(texts), self.model.config.num_labels), np.float16)
         for rows in length_batches(tokens.lengths, self.batch_size):
-            inputs = {name: tensor.to(self.device) for name, tensor in tokens.batch(rows).items()}
+            inputs = {name: tensor.to(self.device) for name, tensor in tensors(tokens.batch(rows)).items()}
             with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)):
                 result[rows] = self.model(**inputs).logits.float().cpu().numpy()
         return result

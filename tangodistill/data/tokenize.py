@@ -1,6 +1,6 @@
 """Texts to token ids: encoded in bulk by the Rust tokenizer, kept flat, padded a batch at a time.
 
-On the serving path: imports neither datasets nor lightning, and transformers only when a tokenizer is loaded.
+On the serving path: numpy and the Rust tokenizer alone; transformers only where one of its tokenizers is loaded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+from tokenizers import Tokenizer
 
 from tangodistill.user_error import UserError
 
@@ -29,28 +29,39 @@ CHUNK = 8192  # texts per call into Rust: enough to feed all cores, few enough t
 class TextEncoder:
     """A tokenizer frozen at one maximum length.
 
-    It holds a private copy of the Rust tokenizer whose truncation is set once, so threads may share it, and callers
-    that change the original's truncation or padding do not reach it.
+    Its truncation is set once, so threads may share it.
 
     Args:
-        tokenizer: any fast tokenizer.
+        backend: Rust tokenizer, which from now on belongs to this encoder.
         max_length: tokens kept per text or pair, special tokens included; of a pair the longer side is cut first.
+        pad_id: id that fills a batch on the right.
+        with_type_ids: whether the model reads `token_type_ids`.
+        truncation_side: "right" or "left".
 
     Raises:
         UserError: the length leaves no room beside the special tokens.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, max_length: int):
-        from tokenizers import Tokenizer
-
-        self.pad_id: int = tokenizer.pad_token_id
-        self.with_type_ids: bool = "token_type_ids" in tokenizer.model_input_names
-        self._backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        least = self._backend.num_special_tokens_to_add(is_pair=True) + 2  # a token of either text
+    def __init__(
+        self, backend: Tokenizer, max_length: int, pad_id: int, with_type_ids: bool, truncation_side: str = "right"
+    ):
+        self.pad_id, self.with_type_ids, self._backend = pad_id, with_type_ids, backend
+        least = backend.num_special_tokens_to_add(is_pair=True) + 2  # a token of either text
         if max_length < least:
             raise UserError(f"max_length is {max_length}, but this tokenizer needs {least} at least; raise max_length")
-        self._backend.no_padding()
-        self._backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
+        backend.no_padding()
+        backend.enable_truncation(max_length, direction=truncation_side)
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerFast, max_length: int) -> TextEncoder:
+        """The encoder of any fast tokenizer of transformers, over a copy of its Rust part."""
+        return cls(
+            Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()),
+            max_length,
+            tokenizer.pad_token_id,
+            "token_type_ids" in tokenizer.model_input_names,
+            tokenizer.truncation_side,
+        )
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> TokenizedTexts:
         """Encodes all texts on all cores.
@@ -68,8 +79,8 @@ class TextEncoder:
             _join(ids, np.int32), offsets, self.pad_id, _join(type_ids, np.uint8) if self.with_type_ids else None
         )
 
-    def encode_one(self, text: str, pair: str | None = None) -> dict[str, torch.Tensor]:
-        """One text as model inputs of shape (1, length): the quick way at batch 1.
+    def encode_one(self, text: str, pair: str | None = None) -> dict[str, np.ndarray]:
+        """One text as model inputs of shape (1, length), int64: the quick way at batch 1.
 
         Raises:
             UserError: the text is no string.
@@ -78,11 +89,15 @@ class TextEncoder:
             encoding = self._backend.encode(text, pair)
         except TypeError:
             encoding = self._backend.encode(_valid(text, 0), pair if pair is None else _valid(pair, 0))
-        input_ids = torch.tensor([encoding.ids])
-        inputs = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
+        input_ids = np.array([encoding.ids], np.int64)
+        inputs = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
         if self.with_type_ids:
-            inputs["token_type_ids"] = torch.tensor([encoding.type_ids])
+            inputs["token_type_ids"] = np.array([encoding.type_ids], np.int64)
         return inputs
+
+    def save(self, path: Path) -> None:
+        """Writes the Rust tokenizer as a tokenizer.json."""
+        self._backend.save(str(path))
 
     def fingerprint(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> str:
         """sha256 over everything the ids depend on: tokenizer, length and texts."""
@@ -147,7 +162,7 @@ class TokenizedTexts:
         Raises:
             UserError: a text is no string, or the length leaves no room beside the special tokens.
         """
-        encoder = TextEncoder(tokenizer, max_length)
+        encoder = TextEncoder.of(tokenizer, max_length)
         if cache is None:
             return encoder.encode(texts, pairs)
         folder = Path(cache) / encoder.fingerprint(texts, pairs)[:32]
@@ -163,7 +178,7 @@ class TokenizedTexts:
         """(n,) tokens per text."""
         return np.diff(self.offsets)
 
-    def batch(self, indices: Sequence[int] | np.ndarray, pad_to: int | None = None) -> dict[str, torch.Tensor]:
+    def batch(self, indices: Sequence[int] | np.ndarray, pad_to: int | None = None) -> dict[str, np.ndarray]:
         """Model inputs of the chosen texts, padded on the right.
 
         Args:
@@ -180,7 +195,7 @@ class TokenizedTexts:
         mask = columns < lengths[:, None]
         positions = (starts[:, None] + columns)[mask]
         inputs = {"input_ids": _scatter(self.ids, positions, mask, self.pad_id)}
-        inputs["attention_mask"] = torch.from_numpy(mask.astype(np.int64))
+        inputs["attention_mask"] = mask.astype(np.int64)
         if self.token_type_ids is not None:
             inputs["token_type_ids"] = _scatter(self.token_type_ids, positions, mask, 0)
         return inputs
@@ -249,8 +264,8 @@ def _join(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
     return np.concatenate(parts) if len(parts) else np.zeros(0, dtype)
 
 
-def _scatter(flat: np.ndarray, positions: np.ndarray, mask: np.ndarray, fill: int) -> torch.Tensor:
+def _scatter(flat: np.ndarray, positions: np.ndarray, mask: np.ndarray, fill: int) -> np.ndarray:
     """(batch, width) int64 with the flat array's values where the mask holds."""
     padded = np.full(mask.shape, fill, np.int64)
     padded[mask] = flat[positions]
-    return torch.from_numpy(padded)
+    return padded

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
-import torch
 
 BUSY_SHARE = 0.2  # of all cores, taken by other processes
 
@@ -18,6 +17,8 @@ def describe_machine() -> dict:
 
     `busy` says that other processes take over a fifth of the cores, so that times measured now are not to be trusted.
     """
+    import torch  # not on the serving path, which asks for the CPU's name only
+
     # the load average counts this process' own recent work; a moment of idling tells what the others take
     others_share = psutil.cpu_percent(interval=0.3) / 100
     return {
@@ -41,7 +42,7 @@ def describe_machine() -> dict:
 
 def library_versions() -> dict[str, str]:
     """Versions of what the times and answers depend on."""
-    packages = ("torch", "transformers", "tokenizers", "numpy")
+    packages = ("torch", "transformers", "tokenizers", "onnxruntime", "openvino", "numpy")
     return {"python": sys.version.split()[0]} | {name: version(name) for name in packages}
 
 
@@ -53,6 +54,8 @@ def cpu_model() -> str:
 
 def _torch_setting(name: str) -> str | None:
     """A build setting such as BLAS_INFO=mkl out of PyTorch's configuration text."""
+    import torch
+
     match = re.search(rf"{name}=(\w+)", torch.__config__.show())
     return match.group(1) if match else None
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from tangodistill.data.length_batches import length_batches, shuffled_length_batches
 from tangodistill.data.tokenize import TokenizedTexts
+from tangodistill.models.inputs import tensors
 from tangodistill.user_error import UserError
 
 Batch = dict[str, Any]
@@ -57,7 +58,7 @@ class TrainBatches:
         for rows in self._plan(self.epoch)[self.done :]:
             self.done += 1
             own, weight = share(rows, self.rank, self.world)
-            yield {**self.texts.batch(own), **self.targets(own), "weight": weight}
+            yield {**tensors(self.texts.batch(own)), **self.targets(own), "weight": weight}
 
     def state_dict(self) -> dict[str, int]:
         return {"epoch": self.epoch, "done": self.done}
@@ -115,7 +116,7 @@ class EvaluationBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         for rows in self.plan:
-            yield {**self.texts.batch(rows), **self.targets(rows)}
+            yield {**tensors(self.texts.batch(rows)), **self.targets(rows)}
 
 
 class RawBatches:

@@ -17,8 +17,9 @@ from tangodistill.report.figures import cascade_figures
 from tangodistill.report.run_files import read_measured
 from tangodistill.report.terminal import print_summary
 from tangodistill.report.tracking import log_cascade
-from tangodistill.runtime.engines import TorchEngine, label_columns
+from tangodistill.runtime.engines import Engine, label_columns, load_engine
 from tangodistill.runtime.predictor import CascadePredictor
+from tangodistill.runtime.tuned import tuned_for_this_cpu
 
 
 class CascadeModule(L.LightningModule):
@@ -37,6 +38,8 @@ class CascadeModule(L.LightningModule):
         repeats: interleaved timed passes.
         other_first_tiers: folders of students that are scored beside the first tier, without being timed.
         early_exit: folder of a DeeBERT model that is measured beside the tiers on the report role.
+        exported: what the verb ``export`` wrote of both tiers.
+        tuned: what the verb ``tune`` wrote: the engine of each tier. None: PyTorch in fp32.
     """
 
     def __init__(
@@ -48,9 +51,11 @@ class CascadeModule(L.LightningModule):
         repeats: int = 5,
         other_first_tiers: list[str] | None = None,
         early_exit: str | None = None,
+        exported: str | None = None,
+        tuned: str | None = None,
     ):
         super().__init__()
-        self.folders = (first_tier, second_tier)
+        self.folders, self.exported, self.tuned = (first_tier, second_tier), exported, tuned
         self.others = other_first_tiers or []
         self.early_exit = early_exit
         self.target = Target("keep", target_keep)
@@ -64,7 +69,7 @@ class CascadeModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         self.task = self.trainer.datamodule.task
-        self.engines = tuple(TorchEngine.load(folder, self.task.max_length) for folder in self.folders)
+        self.engines = self._load_engines()
         self.early_engine = load_early_exit(self.early_exit, self.task)
         self.columns = [label_columns(engine, self.task.label_names) for engine in self.engines]
 
@@ -116,11 +121,22 @@ class CascadeModule(L.LightningModule):
         if self.trainer.is_global_zero:
             pd.concat(self._answers).to_parquet(self.root / "answers.parquet", index=False)
 
+    def _load_engines(self) -> tuple[Engine, Engine]:
+        if self.tuned is None:
+            return tuple(load_engine(folder, "torch", "fp32", self.task.max_length) for folder in self.folders)
+        engines = []
+        for tier, choice in enumerate(tuned_for_this_cpu(self.tuned)):
+            name, _, precision = choice.key.partition("-")
+            folder = self.folders[tier] if name == "torch" else f"{self.exported}/tier{tier + 1}"
+            engines.append(load_engine(folder, name, precision, self.task.max_length, choice.threads))
+        return tuple(engines)
+
     def _measurement(self) -> CascadeMeasurement:
         data = self.trainer.datamodule
         return CascadeMeasurement(
             engines=self.engines,
             folders=self.folders,
+            exported=(f"{self.exported}/tier1", f"{self.exported}/tier2") if self.exported else None,
             others=self.others,
             early_exit=self.early_engine,
             task=self.task,

@@ -21,7 +21,8 @@ from tangodistill.modules.measurement import RoleAnswers, batch1_times, batch_ti
 from tangodistill.report.time_gap import time_gap
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.early_exit import EarlyExitEngine
-from tangodistill.runtime.engines import TorchEngine, label_columns
+from tangodistill.runtime.engines import Engine, label_columns
+from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.tasks import Task
 
@@ -33,9 +34,11 @@ METRIC_PASS_BATCH = 32
 class CascadeMeasurement:
     """What is measured, and how often."""
 
-    engines: tuple[TorchEngine, TorchEngine]
+    engines: tuple[Engine, Engine]
     folders: tuple[str, str]
     """Of the two tiers."""
+    exported: tuple[str, str] | None
+    """Folders with their graphs for other engines."""
     others: list[str]
     """Folders of students that are scored beside the first tier."""
     early_exit: EarlyExitEngine | None
@@ -54,9 +57,8 @@ class CascadeMeasurement:
         """Measure by one protocol, write all files of it into a folder, and return the contents of summary.json."""
         padded, task = protocol == "paper", self.task
         machine = describe_machine()
-        measure = (roles["report"], task, self.repeats, padded)
-        early = EarlyExitMeasurement(self.early_exit, *measure) if self.early_exit else None
-        beside = {"report": {"early exit": early.run}} if early else {}
+        early = self._early_exit(roles["report"], padded)
+        beside = {"report": early.runs} if early else {}
         passes = {
             role: batch1_times(self.engines, answers, self.repeats, padded, role, beside.get(role))
             for role, answers in roles.items()
@@ -76,7 +78,7 @@ class CascadeMeasurement:
             points["report"], choose(points["calibration"], self.target, task.metric).threshold, task.metric
         )
         record = self._record(best, chosen)
-        write_cascade(folder, record, self.folders)
+        write_cascade(folder, record, self.folders, self.exported)
         measured = self._run_for_real(folder, roles["report"], best[1], padded)
         deferred = roles["report"].confidence < np.float32(chosen.threshold)
         tokens = None if padded else tokens_run(self.engines[1], roles["report"], deferred, best[1])
@@ -96,15 +98,22 @@ class CascadeMeasurement:
             "seed": self.seed,
         }
         if early:
-            summary["deebert"] = early.finish(folder, points["report"], self.engines[1], best[1])
+            summary["deebert"] = early.finish(folder, summary["tiers"][1]["metrics"][task.metric])
         record.chosen = summary["chosen"]
         write_record(folder, record)
         batches.to_parquet(folder / "batch_times.parquet", index=False)
         frames["report"].to_parquet(folder / "predictions.parquet", index=False)
-        frames["calibration"].to_parquet(folder / "calibration_predictions.parquet", index=False)
+        texts = {"text": roles["calibration"].texts, **({"text_pair": pairs} if (pairs := roles["calibration"].pairs) else {})}
+        frames["calibration"].assign(**texts).to_parquet(folder / "calibration_predictions.parquet", index=False)
         pd.DataFrame(points["report"]).to_parquet(folder / "operating_points.parquet", index=False)
         write_json(folder / "summary.json", summary)
         return summary
+
+    def _early_exit(self, report: RoleAnswers, padded: bool) -> EarlyExitMeasurement | None:
+        if self.early_exit is None:
+            return None
+        second = TorchEngine.load(self.folders[1], max_length=self.task.max_length)
+        return EarlyExitMeasurement(self.early_exit, second, report, self.task, self.repeats, padded)
 
     def _about(self, roles: dict[str, RoleAnswers], protocol: str) -> dict[str, Any]:
         files = self.files
@@ -133,7 +142,7 @@ class CascadeMeasurement:
         return {
             "name": record.tiers[tier - 1].name,
             "path": f"{self.root.name}/{record.tiers[tier - 1].path}",
-            "parameters": engine.parameters,
+            "parameters": engine.facts.parameters,
             "engine": engine.name,
             "precision": engine.precision,
             "metrics": roles["report"].scores(roles["report"].predictions(tier)),
@@ -151,18 +160,19 @@ class CascadeMeasurement:
                 engine=engine.name,
                 precision=engine.precision,
                 batch_size=size,
+                threads=engine.threads,
                 max_length=engine.max_length,
             )
             for number, (engine, folder, size) in enumerate(zip(self.engines, self.folders, best, strict=True), 1)
         ]
-        key = f"{self.engines[0].name}-{self.engines[0].precision}"
         return CascadeRecord(
             task=self.task.name,
             text_columns=list(self.task.text_columns),
             label_names=list(self.task.label_names),
             tiers=tiers,
-            thresholds={key: chosen.threshold},
+            thresholds={self.engines[0].key: chosen.threshold},
             cpu=cpu_model(),
+            calibrated_with=[engine.key for engine in self.engines],
         )
 
     def _run_for_real(self, folder: Path, report: RoleAnswers, best2: int, padded: bool) -> dict[str, np.ndarray]:
@@ -213,7 +223,7 @@ class CascadeMeasurement:
         report = roles["report"]
         settings = [{"name": Path(self.folders[0]).name, "predictions": report.predictions(1)}]
         for folder in self.others:
-            engine = TorchEngine.load(folder, self.task.max_length)
+            engine = TorchEngine.load(folder, max_length=self.task.max_length)
             logits = engine.logits(report.texts, report.pairs, METRIC_PASS_BATCH)
             columns = label_columns(engine, self.task.label_names)
             settings.append({"name": Path(folder).name, "predictions": logits[:, columns].argmax(axis=1)})

@@ -1,6 +1,8 @@
 """DeeBERT beside the cascade: every exit timed among the tiers' own passes, swept, and points of it run for real."""
 
+from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from tangodistill.latency.batch_size import find_batch_sizes
 from tangodistill.latency.timer import time_interleaved
 from tangodistill.modules.measurement import RoleAnswers
 from tangodistill.runtime.early_exit import EarlyExitEngine
-from tangodistill.runtime.engines import TorchEngine, label_columns
+from tangodistill.runtime.engines import Engine, label_columns
 from tangodistill.tasks import Task
 
 SEARCH_S = 30.0  # for the best batch size of one threshold
@@ -27,27 +29,50 @@ def load_early_exit(folder: str | None, task: Task) -> EarlyExitEngine | None:
     """
     if folder is None:
         return None
-    engine = EarlyExitEngine.load(folder, task.max_length)
+    engine = EarlyExitEngine.load(folder, max_length=task.max_length)
     label_columns(engine, task.label_names)
     return engine
 
 
 class EarlyExitMeasurement:
-    """What a DeeBERT model gains and costs on the report role.
+    """What a DeeBERT model gains and costs on the report role, beside the second tier on the same engine.
 
     Args:
+        engine: the DeeBERT model.
+        second: the second tier by PyTorch in fp32, as DeeBERT runs, whatever engine serves it.
         repeats: timed passes, which `batch1_times` interleaves with the tiers'.
         padded: pad every example to the task's length.
     """
 
-    def __init__(self, engine: EarlyExitEngine, report: RoleAnswers, task: Task, repeats: int, padded: bool):
-        self.engine = engine
+    def __init__(
+        self,
+        engine: EarlyExitEngine,
+        second: Engine,
+        report: RoleAnswers,
+        task: Task,
+        repeats: int,
+        padded: bool,
+    ):
+        self.engine, self.second = engine, second
         self.report, self.task, self.repeats, self.padded = report, task, repeats, padded
         self.columns = label_columns(self.engine, task.label_names)
         n, exits = len(report), self.engine.exits
         self.logits = np.empty((n, exits, len(self.columns)), np.float32)
         self.entropies = np.empty((n, exits - 1), np.float32)
         self._passes_s: list[list[np.ndarray]] = [[] for _ in range(n)]
+        self._second_s: list[list[float]] = [[] for _ in range(n)]
+
+    @property
+    def runs(self) -> dict[str, Callable[[int], None]]:
+        """By name, what is to be timed among the tiers' passes: calls that take an example's index."""
+        return {"early exit": self.run, "second tier beside it": self.run_second}
+
+    def run_second(self, i: int) -> None:
+        """One example through the second tier."""
+        pair = [self.report.pairs[i]] if self.report.pairs else None
+        started = perf_counter()
+        self.second.logits([self.report.texts[i]], pair, pad_to_max=self.padded)
+        self._second_s[i].append(perf_counter() - started)
 
     def run(self, i: int) -> None:
         """One example through every exit, and what was seen on the way."""
@@ -61,23 +86,24 @@ class EarlyExitMeasurement:
         """(n, exits) of each example at batch 1, when it leaves at each exit: means of the passes after the warm-up."""
         return np.array([np.mean(passes[-self.repeats :], axis=0) for passes in self._passes_s])
 
-    def finish(self, folder: Path, points: dict[str, np.ndarray], second: TorchEngine, second_batch: int) -> dict:
+    def finish(self, folder: Path, second_metric: float) -> dict:
         """After the passes: write early_exit_points.parquet, run points for real, and return the summary of it all.
 
         Args:
-            points: the cascade's, which hold the second tier alone.
-            second: the second tier, at its best batch size `second_batch`.
+            second_metric: the task's metric of the second tier on the report role.
         """
-        alone = np.asarray(points["kind"]) == "second_only"
-        second_s, second_metric = (float(points[name][alone][0]) for name in ("time_s", self.task.metric))
+        second_s = float(sum(np.mean(passes[-self.repeats :]) for passes in self._second_s))
+        second_batch = self._best_batch(self.second)
         seconds = self.seconds
         own = exit_points(self.report.labels, self.logits, self.entropies, seconds, second_s)
         pd.DataFrame(own).to_parquet(folder / "early_exit_points.parquet", index=False)
         kept = {name: point_keeping(own, share, self.task.metric, second_metric) for name, share in FRACTIONS.items()}
         return {
-            "name": Path(self.engine.model.name_or_path).name,
-            "parameters": self.engine.parameters,
+            "name": Path(self.engine.facts.source).name,
+            "parameters": self.engine.facts.parameters,
             "exits": self.engine.exits,
+            "engine": self.engine.key,
+            "second_only_s": second_s,
             "metrics": [
                 self.report.scores(self.logits[:, number].argmax(axis=1)) for number in range(self.engine.exits)
             ],
@@ -85,7 +111,7 @@ class EarlyExitMeasurement:
             **{name: self._speedup_at(share, own, second_metric) for name, share in FRACTIONS.items()},
             "point_at_99": self._one_by_one(own, kept["speedup_at_99"]),
             "batched": [
-                {"keeps": FRACTIONS[name], **self._in_batches(float(own["threshold"][row]), second, second_batch)}
+                {"keeps": FRACTIONS[name], **self._in_batches(float(own["threshold"][row]), second_batch)}
                 for name, row in kept.items()
                 if row is not None
             ],
@@ -110,28 +136,33 @@ class EarlyExitMeasurement:
             "measured_s": float(measured.mean()),
         }
 
-    def _in_batches(self, threshold: float, second: TorchEngine, second_batch: int) -> dict[str, Any]:
-        """A threshold at the batch size that is best for it, beside the second tier at its own best one."""
+    def _best_batch(self, engine: Engine) -> int:
         report, padded = self.report, self.padded
-        self.engine.leave_below(threshold)
         best, _ = find_batch_sizes(
-            {"deebert": lambda rows, size: self.engine.logits(*report.part(rows), size, padded)},
-            {"deebert": self.engine.lengths(report.texts, report.pairs)},
+            {"engine": lambda rows, size: engine.logits(*report.part(rows), size, padded)},
+            {"engine": engine.lengths(report.texts, report.pairs)},
             self.repeats,
             SEARCH_S,
         )
+        return best["engine"]
+
+    def _in_batches(self, threshold: float, second_batch: int) -> dict[str, Any]:
+        """A threshold at the batch size that is best for it, beside the second tier at its own best one."""
+        report, padded = self.report, self.padded
+        self.engine.leave_below(threshold)
+        best = self._best_batch(self.engine)
         seconds = time_interleaved(
             {
-                "deebert": lambda: self._answer(best["deebert"]),
-                "second_only": lambda: second.logits(report.texts, report.pairs, second_batch, padded),
+                "deebert": lambda: self._answer(best),
+                "second_only": lambda: self.second.logits(report.texts, report.pairs, second_batch, padded),
             },
             self.repeats,
         )
-        answers = self._answer(best["deebert"])
+        answers = self._answer(best)
         measured_s, second_only_s = (float(seconds[name].mean()) for name in ("deebert", "second_only"))
         return {
             "threshold": threshold,
-            "batch_size": best["deebert"],
+            "batch_size": best,
             "metric_value": report.scores(answers[:, self.columns].argmax(axis=1))[self.task.metric],
             "measured_s": measured_s,
             "measured_second_only_s": second_only_s,

@@ -12,9 +12,9 @@ from tangodistill.data.length_batches import tokens_per_text
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
 from tangodistill.latency.timer import time_each
 from tangodistill.metrics import class_counts, scores_from_counts
-from tangodistill.runtime.engines import TorchEngine
+from tangodistill.runtime.engines import Engine
 
-Engines = tuple[TorchEngine, TorchEngine]
+Engines = tuple[Engine, Engine]
 WARMUP = 10  # examples before each engine's first timed pass
 
 
@@ -77,7 +77,7 @@ def batch1_times(
     Args: `beside`: by name, calls that take an example's index and get passes of their own, interleaved likewise.
     """
 
-    def answer(engine: TorchEngine, i: int) -> None:
+    def answer(engine: Engine, i: int) -> None:
         engine.logits([role.texts[i]], [role.pairs[i]] if role.pairs else None, pad_to_max=padded)
 
     tiers = {f"tier {tier}": lambda i, e=engine: answer(e, i) for tier, engine in enumerate(engines, 1)}
@@ -119,11 +119,11 @@ def batch_times(
 
 
 def tokens_run(
-    engine: TorchEngine, role: RoleAnswers, deferred: np.ndarray, batch_size: int
+    engine: Engine, role: RoleAnswers, deferred: np.ndarray, batch_size: int
 ) -> dict[str, float] | None:
     """Tokens per text, padding included, that a tier runs over all n texts and over the `deferred` (n,) ones."""
     if not deferred.any():
         return None
     lengths = engine.lengths(role.texts, role.pairs)
     parts = {"all": lengths, "deferred": lengths[deferred]}
-    return {name: tokens_per_text(part, batch_size, engine.exact_length) for name, part in parts.items()}
+    return {name: tokens_per_text(part, batch_size, engine.facts.exact_length) for name, part in parts.items()}

@@ -12,7 +12,7 @@ import numpy as np
 from torch import distributed
 
 from tangodistill.data.length_batches import length_batches
-from tangodistill.runtime.engines import TorchEngine
+from tangodistill.runtime.engines import Engine
 
 
 def several() -> bool:
@@ -33,7 +33,7 @@ def gathered(own: Any) -> list[Any]:
 
 
 def shared_logits(
-    engine: TorchEngine, texts: Sequence[str], pairs: Sequence[str] | None, batch_size: int
+    engine: Engine, texts: Sequence[str], pairs: Sequence[str] | None, batch_size: int
 ) -> np.ndarray:
     """Logits (n, classes) of all texts in every process, each batch run by one of them.
 
@@ -41,7 +41,7 @@ def shared_logits(
     """
     if not several():
         return engine.logits(texts, pairs, batch_size)
-    plan = length_batches(engine.lengths(texts, pairs), batch_size, engine.exact_length)
+    plan = length_batches(engine.lengths(texts, pairs), batch_size, engine.facts.exact_length)
     own = [row for rows in plan[distributed.get_rank() :: distributed.get_world_size()] for row in rows]
     part = engine.logits([texts[i] for i in own], [pairs[i] for i in own] if pairs else None, batch_size)
     logits = np.empty((len(texts), len(engine.label_names)), np.float32)

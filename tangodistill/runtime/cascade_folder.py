@@ -13,6 +13,7 @@ from tangodistill.user_error import UserError
 
 FORMAT_VERSION = 1
 RECORD_NAME = "cascade.json"
+GRAPHS = "onnx"  # of a tier's folder, as `export` writes it
 SMALL_FILES = (
     *("config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"),
     *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
@@ -44,6 +45,7 @@ class CascadeRecord:
     thresholds: dict[str, float] = field(default_factory=dict)  # "engine-precision" of the first tier -> defer below
     chosen: dict[str, Any] = field(default_factory=dict)  # the operating point, its target, and what it was chosen on
     cpu: str = ""  # model of the CPU that batch sizes and times were measured on
+    calibrated_with: list[str] = field(default_factory=list)  # "engine-precision" of both tiers, in the calibration file
     format_version: int = FORMAT_VERSION
 
     def threshold_for(self, engine: str, precision: str) -> float:
@@ -52,20 +54,29 @@ class CascadeRecord:
         if key not in self.thresholds:
             raise UserError(
                 f"the cascade has no threshold for {key} (it has {', '.join(self.thresholds) or 'none'}): "
-                "confidences differ between engines. Run `python -m tangodistill choose` with this engine."
+                "confidences differ between engines. Run `python -m tangodistill choose` on the folder."
             )
         return self.thresholds[key]
 
 
-def write_cascade(folder: str | Path, record: CascadeRecord, tier_folders: Sequence[str | Path]) -> None:
+def write_cascade(
+    folder: str | Path,
+    record: CascadeRecord,
+    tier_folders: Sequence[str | Path],
+    exported_folders: Sequence[str | Path] | None = None,
+) -> None:
     """Put each tier's files at its record's `path` in `folder`, then the record; a killed write leaves the old record.
 
     Weights are hard links where the file system allows (savers replace a weights file, never rewrite it), else copies.
+
+    Args:
+        tier_folders: models and tokenizers.
+        exported_folders: folders with the graphs of these tiers; None: those in the tiers' own folders, if any.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for tier, source in zip(record.tiers, tier_folders, strict=True):
-        _place_tier(Path(source), folder / tier.path)
+    for tier, source, exported in zip(record.tiers, tier_folders, exported_folders or tier_folders, strict=True):
+        _place_tier(Path(source), Path(exported) / GRAPHS, folder / tier.path)
     write_record(folder, record)
 
 
@@ -112,7 +123,7 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
     return record
 
 
-def _place_tier(source: Path, target: Path) -> None:
+def _place_tier(source: Path, graphs: Path, target: Path) -> None:
     if source.resolve() == target.resolve():
         return
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
@@ -123,6 +134,10 @@ def _place_tier(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, temporary / name)
     for weights in sorted(source.glob("*.safetensors")):
         _link_or_copy(weights.resolve(), temporary / weights.name)
+    if graphs.is_dir():
+        (temporary / GRAPHS).mkdir()
+        for file in sorted(graphs.iterdir()):
+            _link_or_copy(file.resolve(), temporary / GRAPHS / file.name)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
 

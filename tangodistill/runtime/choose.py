@@ -1,6 +1,5 @@
 """Another operating point for a measured cascade, from the files of its folder alone."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tangodistill.cascade.choose import choose as choose_point
 from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade, write_record
+from tangodistill.runtime.run_files import read_metric, read_table
 from tangodistill.user_error import UserError
 
 
@@ -35,13 +35,13 @@ def choose(folder: str, keep: float | None = None, max_ms: float | None = None, 
         found = " and ".join(f"--{kind}" for kind, _ in targets) or "none"
         raise UserError(f"Give one target: --keep 0.99, --max_ms 20 or --defer 0.15; found {found}.")
     path, record = Path(folder), read_cascade(folder)
-    metric, points = _metric(path), _calibration_points(path, record)
+    metric, points = read_metric(path), _calibration_points(path, record)
     try:
         target = Target(*targets[0])
         on_calibration = choose_point(points, target, metric)
     except ValueError as error:
         raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
-    report = _table(path, "operating_points")
+    report = read_table(path, "operating_points")
     chosen = point_at({name: report[name].to_numpy() for name in report}, on_calibration.threshold, metric)
     _write(path, record, target, chosen)
     print(_told(target, on_calibration, chosen, metric, report))
@@ -49,14 +49,14 @@ def choose(folder: str, keep: float | None = None, max_ms: float | None = None, 
 
 
 def _calibration_points(folder: Path, record: CascadeRecord) -> dict[str, np.ndarray]:
-    rows = _table(folder, "calibration_predictions")
+    rows = read_table(folder, "calibration_predictions")
     best = [tier.batch_size for tier in record.tiers]
     predictions = [np.stack(rows[f"tier{tier}_logits"].to_numpy()).argmax(axis=1) for tier in (1, 2)]
     return operating_points(
         rows["label"].to_numpy(),
         *predictions,
         rows["confidence"].to_numpy(),
-        timing_of(rows, _table(folder, "batch_times"), best),
+        timing_of(rows, read_table(folder, "batch_times"), best),
         len(record.label_names),
     )
 
@@ -79,18 +79,3 @@ def _told(target: Target, calibration: ChosenPoint, report: ChosenPoint, metric:
         f"{report.deferral_rate:.1%} deferred, {report.speedup:.2f}x one at a time, "
         f"{report.speedup_best_batch:.2f}x at best batch sizes, predicted from the measured times."
     )
-
-
-def _metric(folder: Path) -> str:
-    try:
-        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))["metric"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"Cannot read {folder / 'summary.json'} ({error}). Run the cascade stage again.") from error
-
-
-def _table(folder: Path, name: str) -> pd.DataFrame:
-    path = folder / f"{name}.parquet"
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"Cannot read {path} ({error}). Run the cascade stage again.") from error

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 from time import perf_counter
+from typing import Self
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
 from tangodistill.models.deebert import DeeBertForSequenceClassification
-from tangodistill.runtime.engines import TorchEngine
+from tangodistill.models.inputs import tensors
+from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.user_error import UserError
 
@@ -27,12 +29,19 @@ class EarlyExitEngine(TorchEngine):
         tokenizer: PreTrainedTokenizerFast,
         max_length: int | None = None,
         threads: int | None = None,
+        precision: str = "fp32",
     ):
-        super().__init__(model, tokenizer, max_length, threads)
+        super().__init__(model, tokenizer, max_length, threads, precision)
         self.exits: int = len(model.off_ramps) + 1
 
     @classmethod
-    def load(cls, folder: str | Path, max_length: int | None = None, threads: int | None = None) -> "EarlyExitEngine":
+    def load(
+        cls,
+        folder: str | Path,
+        precision: str = "fp32",
+        max_length: int | None = None,
+        threads: int | None = None,
+    ) -> Self:
         """The engine of a folder that the stage deebert wrote.
 
         Raises:
@@ -44,7 +53,7 @@ class EarlyExitEngine(TorchEngine):
                 f"{folder} holds a {type(model).__name__}, which has no off-ramps to leave by. Give the folder of a "
                 "DeeBERT model (stage deebert)."
             )
-        return cls(model, tokenizer, max_length, threads)
+        return cls(model, tokenizer, max_length, threads, precision)
 
     def leave_below(self, entropy: float) -> None:
         """From now on an example leaves at the first off-ramp whose entropy, in nats, is below this (strict)."""
@@ -68,9 +77,9 @@ class EarlyExitEngine(TorchEngine):
 
         started = perf_counter()
         if pad_to_max:
-            inputs = self._encoder.encode([text], None if pair is None else [pair]).batch([0], self.max_length)
+            inputs = self.encoder.encode([text], None if pair is None else [pair]).batch([0], self.max_length)
         else:
-            inputs = self._encoder.encode_one(text, pair)
+            inputs = self.encoder.encode_one(text, pair)
             del inputs["attention_mask"]
-        self.model.leave_early(**inputs, threshold=0.0, watch=note)
+        self.model.leave_early(**tensors(inputs), threshold=0.0, watch=note)
         return torch.stack(logits).numpy(), torch.cat(entropies[:-1]).numpy(), np.array(stamps) - started

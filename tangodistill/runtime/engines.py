@@ -1,63 +1,78 @@
-"""The PyTorch engine: from raw texts to a tier's logits, tokenisation included."""
+"""What runs a tier: from raw texts to logits, tokenisation included, whatever does the arithmetic."""
 
-from collections.abc import Iterator, Sequence
+import os
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tangodistill.data.length_batches import length_batches
-from tangodistill.data.tokenize import TextEncoder
-from tangodistill.models.bilstm import BiLSTMForSequenceClassification
-from tangodistill.models.load import position_limit
-from tangodistill.runtime.tier_folder import load_tier
+from tangodistill.data.tokenize import TextEncoder, TokenizedTexts
 from tangodistill.user_error import UserError
 
-NO_LIMIT = 1_000_000  # tokens; a tokenizer without a limit says 1e30, which its Rust core can't hold
+PRECISIONS = {
+    "torch": ("fp32", "bf16"),
+    "onnxruntime": ("fp32", "int8", "int8_static"),
+    "openvino": ("fp32", "bf16", "int8_static"),
+}
+"""Of each engine. `int8` takes its ranges from the batch at hand, `int8_static` from calibration texts."""
+BATCH_DEPENDENT = ("int8",)
 
 
-class TorchEngine:
-    """One tier, run by PyTorch in fp32 on the CPU. An example's logits don't depend on the batch that it is in.
+@dataclass(frozen=True)
+class TierFacts:
+    """What an engine knows of its tier without the model's own code."""
+
+    source: str
+    """Folder or name, for messages."""
+    label_names: tuple[str, ...]
+    """In the order of the tier's own logits."""
+    parameters: int
+    max_length: int
+    """Tokens that model and tokenizer allow, special ones included."""
+    exact_length: bool
+    """Batches hold texts of one length: a recurrent tier pays for every padded step, and short batches need none."""
+    pad_id: int
+    with_type_ids: bool
+    truncation_side: str = "right"
+
+
+class Engine(ABC):
+    """One tier, run on the CPU. An example's logits don't depend on its batch (but for the precision `int8`).
+
+    Several threads may use one engine at a time.
 
     Args:
-        model: sequence classifier in eval mode.
-        tokenizer: the tier's own.
-        max_length: tokens kept of an example, special ones included; never more than model and tokenizer allow.
-        threads: PyTorch's threads while this engine runs; None leaves them as they are.
+        facts: of the tier.
+        encoder: its tokenizer, truncating to `max_length`.
+        precision: of the arithmetic, one of `PRECISIONS`.
+        max_length: tokens kept of an example, special ones included; never more than the tier allows.
+        threads: cores that one forward pass uses. In a run over batches as many passes as the cores allow run side by
+            side. None: one pass at a time, on the cores that the process uses anyway.
     """
 
-    name = "torch"
-    precision = "fp32"
+    name: str
 
     def __init__(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerFast,
-        max_length: int | None = None,
-        threads: int | None = None,
+        self, facts: TierFacts, encoder: TextEncoder, precision: str, max_length: int, threads: int | None = None
     ):
-        self.model = model
-        self.label_names: tuple[str, ...] = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
-        self.parameters: int = sum(parameter.numel() for parameter in model.parameters())
-        limits = (max_length, tokenizer.model_max_length, position_limit(model), NO_LIMIT)
-        self.max_length: int = min(limit for limit in limits if limit is not None)
-        self.threads = threads
-        # a recurrent first tier pays for every padded step, and short batches of one length need none
-        self.exact_length = isinstance(model, BiLSTMForSequenceClassification)
-        self._encoder = TextEncoder(tokenizer, self.max_length)
+        self.facts, self.encoder, self.precision = facts, encoder, precision
+        self.max_length, self.threads = max_length, threads
+        self.passes_at_once = max(1, available_cores() // threads) if threads else 1
+        self._pool = ThreadPoolExecutor(self.passes_at_once) if self.passes_at_once > 1 else None
 
-    @classmethod
-    def load(cls, folder: str | Path, max_length: int | None = None, threads: int | None = None) -> "TorchEngine":
-        """The engine of a tier folder (config.json, model.safetensors, tokenizer.json).
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return self.facts.label_names
 
-        Raises:
-            UserError: a file is missing or damaged; names it.
-        """
-        model, tokenizer = load_tier(folder)
-        if model.config.num_labels < 2:
-            raise UserError(f"{folder} has one output (a regression head); a tier needs two labels or more.")
-        return cls(model, tokenizer, max_length, threads)
+    @property
+    def key(self) -> str:
+        """Engine and precision, as in cascade.json."""
+        return f"{self.name}-{self.precision}"
 
     def logits(
         self,
@@ -70,8 +85,9 @@ class TorchEngine:
 
         Args:
             texts: n texts. pairs: their n second texts.
-            batch_size: examples per forward pass.
+            batch_size: examples per forward pass; 1 runs one after the other, as they would come.
             pad_to_max: pad every example to `max_length` (the paper's protocol) instead of to the longest in its batch.
+                A tier that runs batches of one length has nothing to pad.
         """
         logits = np.empty((len(texts), len(self.label_names)), np.float32)
         for rows, batch_logits in self.batches(texts, pairs, batch_size, pad_to_max):
@@ -86,36 +102,66 @@ class TorchEngine:
         pad_to_max: bool = False,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields (rows (b,), logits (b, classes)) as the batches are done: similar lengths together, each row once."""
-        if self.threads and torch.get_num_threads() != self.threads:
-            torch.set_num_threads(self.threads)
-        pad_to = self.max_length if pad_to_max else None
-        if (batch_size == 1 or len(texts) == 1) and not pad_to_max:
+        if (batch_size == 1 or len(texts) == 1) and not self._pads(pad_to_max):
             for row, text in enumerate(texts):
-                yield np.array([row]), self._single(text, None if pairs is None else pairs[row])
-            return
-        tokens = self._encoder.encode(texts, pairs)
-        for rows in length_batches(tokens.lengths, batch_size, exact=self.exact_length and not pad_to_max):
-            inputs = tokens.batch(rows, pad_to)
-            if inputs["input_ids"].shape[1] == tokens.lengths[rows].min():
-                del inputs["attention_mask"]  # nothing is padded: spares the model making and applying a mask
-            yield rows, self._forward(inputs)
+                inputs = self.encoder.encode_one(text, None if pairs is None else pairs[row])
+                yield np.array([row]), self._forward(inputs)
+        else:
+            yield from self.run(self.encoder.encode(texts, pairs), batch_size, pad_to_max)
 
-    def _single(self, text: str, pair: str | None) -> np.ndarray:
-        """Logits (1, classes) of one example, with as little around the forward pass as there can be."""
-        inputs = self._encoder.encode_one(text, pair)
-        del inputs["attention_mask"]
-        return self._forward(inputs)
+    def run(
+        self, tokens: TokenizedTexts, batch_size: int, pad_to_max: bool = False
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """As `batches`, of texts that this tier's encoder has tokenised already."""
+        pad_to = self.max_length if self._pads(pad_to_max) else None
+        plan = length_batches(tokens.lengths, batch_size, self.facts.exact_length)
+        passes = (lambda rows=rows: self._forward(tokens.batch(rows, pad_to)) for rows in plan)
+        one_by_one = batch_size == 1 or self._pool is None
+        yield from zip(plan, (run() for run in passes) if one_by_one else self._side_by_side(passes), strict=True)
 
     def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """Tokens (n,) that the model gets of each example."""
-        return self._encoder.encode(texts, pairs).lengths
+        return self.encoder.encode(texts, pairs).lengths
 
-    @torch.inference_mode()
-    def _forward(self, inputs: dict[str, torch.Tensor]) -> np.ndarray:
-        return self.model(**inputs).logits.numpy()
+    def _side_by_side(self, passes: Iterator[Callable[[], np.ndarray]]) -> Iterator[np.ndarray]:
+        """Results in order, while a few passes more are under way."""
+        waiting: deque[Future] = deque()
+        for run in passes:
+            waiting.append(self._pool.submit(run))
+            if len(waiting) > 2 * self.passes_at_once:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def _pads(self, pad_to_max: bool) -> bool:
+        return pad_to_max and not self.facts.exact_length
+
+    @abstractmethod
+    def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Logits (batch, classes) float32 of `input_ids`, `attention_mask`, `token_type_ids`: (batch, length) int64."""
 
 
-def label_columns(engine: TorchEngine, label_names: Sequence[str]) -> np.ndarray:
+def load_engine(
+    folder: str | Path, name: str, precision: str, max_length: int | None = None, threads: int | None = None
+) -> Engine:
+    """The engine of a tier folder; imports just the library that it runs on.
+
+    Raises:
+        UserError: no such engine or precision; a file is missing or damaged; names it.
+    """
+    if precision not in PRECISIONS.get(name, ()):
+        known = ", ".join(f"{engine}-{kind}" for engine, kinds in PRECISIONS.items() for kind in kinds)
+        raise UserError(f"{folder}: no engine {name}-{precision}; known: {known}.")
+    if name == "torch":
+        from tangodistill.runtime.torch_engine import TorchEngine as chosen
+    elif name == "onnxruntime":
+        from tangodistill.runtime.onnx_engine import OnnxEngine as chosen
+    else:
+        from tangodistill.runtime.openvino_engine import OpenVinoEngine as chosen
+    return chosen.load(folder, precision, max_length, threads)
+
+
+def label_columns(engine: Engine, label_names: Sequence[str]) -> np.ndarray:
     """Columns (classes,) of the engine's logits that hold the given labels: compared by name, never by position.
 
     Raises:
@@ -123,7 +169,12 @@ def label_columns(engine: TorchEngine, label_names: Sequence[str]) -> np.ndarray
     """
     if set(engine.label_names) != set(label_names):
         raise UserError(
-            f"{engine.model.name_or_path} answers with the labels {', '.join(engine.label_names)}, but here they are "
+            f"{engine.facts.source} answers with the labels {', '.join(engine.label_names)}, but here they are "
             f"{', '.join(label_names)}. Both must hold the same names: correct id2label in its config.json."
         )
     return np.array([engine.label_names.index(name) for name in label_names])
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,20 +1,25 @@
 """The cascade at work: the first tier answers, and defers to the second where its confidence is below the threshold."""
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from tangodistill.cascade.confidence import confidence as confidence_score
 from tangodistill.cascade.confidence import softmax
+from tangodistill.data.tokenize import TokenizedTexts
+from tangodistill.latency.machine import cpu_model
 from tangodistill.runtime.cascade_folder import read_cascade
-from tangodistill.runtime.engines import TorchEngine, label_columns
+from tangodistill.runtime.chunks import chunks, punctual_chunks
+from tangodistill.runtime.engines import BATCH_DEPENDENT, Engine, label_columns, load_engine
 from tangodistill.user_error import UserError
 
-CHUNK_ROWS = 8192  # of an endless input, how many are held at a time
+CHUNK_ROWS = 8192  # of an endless input, how many are tokenised and run at a time
+HELD_ROWS = 4 * CHUNK_ROWS  # how many answers may wait for one that is deferred
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Answers:
 class Tier:
     """An engine, its batch size, and where its labels lie in the cascade's order."""
 
-    engine: TorchEngine
+    engine: Engine
     batch_size: int
     columns: np.ndarray  # (classes,) column of the engine's logits for each of the cascade's labels
 
@@ -65,7 +70,7 @@ class CascadePredictor:
 
     def __init__(
         self,
-        engines: Sequence[TorchEngine],
+        engines: Sequence[Engine],
         label_names: Sequence[str],
         threshold: float,
         batch_sizes: Sequence[int] = (1, 1),
@@ -87,13 +92,25 @@ class CascadePredictor:
         record = read_cascade(folder)
         if len(record.tiers) != 2:
             raise UserError(f"{folder}: cascade.json names {len(record.tiers)} tiers; a cascade has 2.")
-        for tier in record.tiers:
-            if (tier.engine, tier.precision) != (TorchEngine.name, TorchEngine.precision):
-                raise UserError(f"{folder}: tier {tier.name} wants {tier.engine}-{tier.precision}; known: torch-fp32.")
+        gate = record.tiers[0]
+        if gate.precision in BATCH_DEPENDENT:
+            raise UserError(
+                f"{folder}: the first tier's answers in {gate.precision} depend on their batch, so no threshold holds. "
+                "Run `python -m tangodistill tune` on the folder."
+            )
+        threshold = record.threshold_for(gate.engine, gate.precision)
+        if gate.precision != "fp32" and record.cpu != cpu_model():  # lower precisions differ between CPUs
+            raise UserError(
+                f"{folder}: its threshold was chosen in {gate.precision} on {record.cpu}; this is {cpu_model()}. "
+                "Run `python -m tangodistill tune` and `choose` on the folder here."
+            )
         return cls(
-            [TorchEngine.load(Path(folder) / tier.path, tier.max_length, tier.threads) for tier in record.tiers],
+            [
+                load_engine(Path(folder) / tier.path, tier.engine, tier.precision, tier.max_length, tier.threads)
+                for tier in record.tiers
+            ],
             record.label_names,
-            record.threshold_for(record.tiers[0].engine, record.tiers[0].precision),
+            threshold,
             [tier.batch_size for tier in record.tiers],
             record.text_columns,
             record.score,
@@ -107,27 +124,55 @@ class CascadePredictor:
         Raises:
             UserError: a row that is no text, or no pair of texts where the cascade wants pairs; names the row.
         """
-        is_one = isinstance(texts, str) or (len(self.text_columns) == 2 and _is_pair(texts))
-        predictions = list(self.predict_iter([texts] if is_one else texts, threshold))
-        return predictions[0] if is_one else predictions
+        if isinstance(texts, str) or (len(self.text_columns) == 2 and _is_pair(texts)):
+            answers = self.answer(*self._columns([texts], first_row=0), threshold)
+            return self._predictions(answers.logits, answers.tier[0], answers.confidence, np.ones(1, bool))[0]
+        return list(self.predict_iter(texts, threshold))
 
     def predict_iter(
-        self, rows: Iterable[str] | Iterable[tuple[str, str]], threshold: float | None = None
+        self,
+        rows: Iterable[str] | Iterable[tuple[str, str]],
+        threshold: float | None = None,
+        max_wait_ms: float | None = None,
     ) -> Iterator[Prediction]:
-        """Predictions of an input of any length, in its order, a bounded chunk at a time."""
-        rows = iter(rows)
-        done = 0
-        while chunk := list(islice(rows, CHUNK_ROWS)):
-            answers = self.answer(*self._columns(chunk, first_row=done), threshold)
-            done += len(chunk)
-            probabilities = softmax(answers.logits)
-            for row, prediction in enumerate(answers.predictions):
-                yield Prediction(
-                    label=self.label_names[prediction],
-                    probability=float(probabilities[row, prediction]),
-                    tier=int(answers.tier[row]),
-                    confidence=float(answers.confidence[row]),
-                )
+        """Predictions of an input of any length, in its order, in constant memory.
+
+        The next rows are drawn and tokenised while the engines run. What the first tier defers queues until it fills
+        batches of the second tier's best size, over the bounds of chunks too; the rest runs at the end.
+
+        Args:
+            rows: texts, or pairs of texts.
+            threshold: instead of the cascade's own.
+            max_wait_ms: no row waits longer than this for others to be answered with, beside the time of the engines:
+                for inputs that come slowly. None: the input is there to be read.
+        """
+        threshold = self._checked(threshold)
+        drawn = chunks(rows, CHUNK_ROWS) if max_wait_ms is None else punctual_chunks(rows, CHUNK_ROWS, max_wait_ms / 1000)
+        held = _Held(self)
+        for chunk in self._tokenised_ahead(drawn):
+            held.add(chunk, threshold)
+            held.run_second(everything=max_wait_ms is not None or len(held) > HELD_ROWS)
+            yield from held.release()
+        held.run_second(everything=True)
+        yield from held.release()
+
+    def _tokenised_ahead(self, drawn: Iterator[list]) -> Iterator["_Chunk"]:
+        """Each chunk checked and tokenised for the first tier, one ahead of the one that is used."""
+
+        def prepare(first_row: int) -> _Chunk | None:
+            rows = next(drawn, None)
+            if rows is None:
+                return None
+            texts, pairs = self._columns(rows, first_row)
+            return _Chunk(texts, pairs, self.first.engine.encoder.encode(texts, pairs))
+
+        with ThreadPoolExecutor(1) as ahead:
+            done, chunk = 0, ahead.submit(prepare, 0).result()
+            while chunk is not None:
+                done += len(chunk.texts)
+                following = ahead.submit(prepare, done)
+                yield chunk
+                chunk = following.result()
 
     def answer(
         self,
@@ -149,9 +194,7 @@ class CascadePredictor:
             pad_to_max: pad to each tier's maximum length (the paper's protocol).
         """
         started = time.perf_counter()
-        threshold = np.float32(self.threshold if threshold is None else threshold)
-        if np.isnan(threshold):
-            raise UserError("threshold is not a number; give one between 0 (never defer) and 1.1 (always defer).")
+        threshold = self._checked(threshold)
         logits = np.empty((len(texts), len(self.label_names)), np.float32)
         answered_s = np.empty(len(texts))
         for rows, batch_logits in self.first.engine.batches(texts, pairs, self.first.batch_size, pad_to_max):
@@ -168,6 +211,26 @@ class CascadePredictor:
             answered_s[queue[waiting]] = time.perf_counter() - started
         return Answers(logits, np.where(confidence < threshold, 2, 1).astype(np.int8), confidence, answered_s)
 
+    def _checked(self, threshold: float | None) -> np.float32:
+        threshold = np.float32(self.threshold if threshold is None else threshold)
+        if np.isnan(threshold):
+            raise UserError("threshold is not a number; give one between 0 (never defer) and 1.1 (always defer).")
+        return threshold
+
+    def _predictions(
+        self, logits: np.ndarray, tier: int, confidence: np.ndarray, stands: np.ndarray
+    ) -> list[Prediction | None]:
+        """Predictions (n,) of one tier from logits (n, classes) in the cascade's order; None where one doesn't stand."""
+        labels = logits.argmax(axis=1)
+        probabilities = softmax(logits)[np.arange(len(labels)), labels]
+        names, tier = self.label_names, int(tier)
+        return [
+            Prediction(names[label], probability, tier, sure) if answered else None
+            for label, probability, sure, answered in zip(
+                labels.tolist(), probabilities.tolist(), confidence.tolist(), stands.tolist(), strict=True
+            )
+        ]
+
     def _columns(self, rows: list, first_row: int) -> tuple[list[str], list[str] | None]:
         """Texts and second texts of checked rows."""
         is_pair_task = len(self.text_columns) == 2
@@ -178,6 +241,60 @@ class CascadePredictor:
         if is_pair_task:
             return [row[0] for row in rows], [row[1] for row in rows]
         return rows, None
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Rows on their way to the first tier."""
+
+    texts: list[str]
+    pairs: list[str] | None
+    tokens: TokenizedTexts  # by the first tier's tokenizer
+
+
+class _Held:
+    """Rows that the first tier has seen, in their order, until they and all before them are answered."""
+
+    def __init__(self, predictor: CascadePredictor):
+        self.predictor = predictor
+        self.answers: deque[Prediction | None] = deque()  # None: waits for the second tier
+        self.released = 0  # rows before these
+        self.queue: list[tuple[int, str, str | None, float]] = []  # row, texts, confidence
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def add(self, chunk: _Chunk, threshold: np.float32) -> None:
+        """Run the first tier; rows below the threshold go to the queue."""
+        predictor, tier = self.predictor, self.predictor.first
+        logits = np.empty((len(chunk.texts), len(tier.columns)), np.float32)
+        for rows, batch_logits in tier.engine.run(chunk.tokens, tier.batch_size):
+            logits[rows] = batch_logits[:, tier.columns]
+        confidence = confidence_score(logits, predictor.score)
+        first_row = self.released + len(self.answers)
+        for row in np.flatnonzero(confidence < threshold):
+            pair = None if chunk.pairs is None else chunk.pairs[row]
+            self.queue.append((first_row + int(row), chunk.texts[row], pair, float(confidence[row])))
+        self.answers.extend(predictor._predictions(logits, 1, confidence, confidence >= threshold))
+
+    def run_second(self, everything: bool) -> None:
+        """Run the second tier on as many full batches as are queued, or on all that is queued."""
+        predictor, tier = self.predictor, self.predictor.second
+        count = len(self.queue) if everything else len(self.queue) // tier.batch_size * tier.batch_size
+        if not count:
+            return
+        rows, texts, pairs, confidence = zip(*self.queue[:count], strict=True)
+        del self.queue[:count]
+        logits = tier.engine.logits(texts, None if pairs[0] is None else pairs, tier.batch_size)[:, tier.columns]
+        answers = predictor._predictions(logits, 2, np.array(confidence), np.ones(count, bool))
+        for row, answer in zip(rows, answers, strict=True):
+            self.answers[row - self.released] = answer
+
+    def release(self) -> Iterator[Prediction]:
+        """The answers at the head that stand."""
+        while self.answers and self.answers[0] is not None:
+            self.released += 1
+            yield self.answers.popleft()
 
 
 def _is_pair(row: object) -> bool:

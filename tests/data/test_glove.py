@@ -106,7 +106,7 @@ def test_every_text_has_a_token_whoever_encodes_it(tokenizer, tmp_path, text):
     by_rust = Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(text).ids
     assert len(by_rust) >= 1
     assert AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"] == by_rust
-    assert 1 <= TextEncoder(tokenizer, 16).encode([text]).lengths[0] <= 16
+    assert 1 <= TextEncoder.of(tokenizer, 16).encode([text]).lengths[0] <= 16
 
 
 def test_auto_tokenizer_loads_it_beside_the_model(tokenizer, tmp_path):

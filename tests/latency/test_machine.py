@@ -29,4 +29,4 @@ def test_the_cpu_is_named_where_proc_has_no_name(monkeypatch):
 def test_versions():
     versions = machine.library_versions()
     assert versions["torch"] == version("torch")
-    assert set(versions) == {"python", "torch", "transformers", "tokenizers", "numpy"}
+    assert set(versions) == {"python", "torch", "transformers", "tokenizers", "onnxruntime", "openvino", "numpy"}

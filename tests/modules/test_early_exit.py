@@ -31,15 +31,15 @@ def summary(measured):
 def test_every_point_equals_running_the_engine_with_its_threshold(measured, summary, deebert, dataset):
     points = pd.read_parquet(measured / "early_exit_points.parquet")
     report = load_roles(dataset).report
-    engine = EarlyExitEngine.load(deebert, 128)
-    labels, second_only = np.array(report["label"]), read_measured(measured).second_only
+    engine = EarlyExitEngine.load(deebert, max_length=128)
+    labels, second_only_s = np.array(report["label"]), summary["deebert"]["second_only_s"]
     order = [engine.label_names.index(name) for name in summary["label_names"]]
     for row in points.iloc[:: max(len(points) // 8, 1)].itertuples():
         engine.leave_below(row.threshold)
         answers = engine.logits(report["text"][:])[:, order].argmax(1)
         assert row.accuracy == pytest.approx(accuracy_score(labels, answers))
         assert row.exit1 + row.exit2 == len(labels) == summary["n"]
-        assert row.speedup == pytest.approx(second_only["time_s"] / row.time_s)
+        assert row.speedup == pytest.approx(second_only_s / row.time_s)
     assert (points["exit1"].iloc[0], points["exit1"].iloc[-1]) == (0, len(labels))
     assert (np.diff(points["time_s"]) < 0).all()
 

@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tangodistill.data.transfer import load_transfer_set, teacher_logits
 from tangodistill.modules import StudentModule, TransferData
-from tangodistill.runtime.engines import TorchEngine
+from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.user_error import UserError
 
 

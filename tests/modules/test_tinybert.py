@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tangodistill.data.splits import load_roles
 from tangodistill.modules import CascadeData, CascadeModule, TinyBertIntermediateModule, TinyBertModule, TransferData
-from tangodistill.runtime.engines import TorchEngine
+from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.user_error import UserError
 

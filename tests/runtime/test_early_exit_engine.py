@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tangodistill.models import DeeBertForSequenceClassification
 from tangodistill.runtime.early_exit import EarlyExitEngine
-from tangodistill.runtime.engines import TorchEngine
+from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.user_error import UserError
 
 CLOSE = {"rtol": 0, "atol": 1e-5}

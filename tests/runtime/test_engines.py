@@ -13,7 +13,8 @@ from transformers import (
     XLNetForSequenceClassification,
 )
 
-from tangodistill.runtime.engines import NO_LIMIT, TorchEngine, label_columns
+from tangodistill.runtime.engines import label_columns
+from tangodistill.runtime.torch_engine import NO_LIMIT, TorchEngine
 from tangodistill.user_error import UserError
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -56,8 +57,8 @@ def test_no_batch_and_no_padding_changes_an_answer(engine, texts, batch_size, pa
     np.testing.assert_allclose(engine.logits(texts, None, batch_size, pad_to_max), alone, **CLOSE)
 
 
-def test_padding_to_the_maximum_holds_at_batch_1(engine, texts, monkeypatch):
-    widths = []
+def test_padding_to_the_maximum_holds_at_batch_1(bert_folder, texts, monkeypatch):
+    engine, widths = TorchEngine.load(bert_folder, max_length=20), []
     forward = engine._forward
     monkeypatch.setattr(
         engine, "_forward", lambda inputs: (widths.append(inputs["input_ids"].shape[1]), forward(inputs))[1]
@@ -67,14 +68,17 @@ def test_padding_to_the_maximum_holds_at_batch_1(engine, texts, monkeypatch):
     np.testing.assert_allclose(padded, engine.logits(texts), **CLOSE)
 
 
-def test_bilstm_batches_hold_one_length_and_no_mask(bilstm_folder, texts, monkeypatch):
+@pytest.mark.parametrize("pad_to_max", [False, True])
+def test_bilstm_batches_hold_one_length_and_nothing_padded(bilstm_folder, texts, monkeypatch, pad_to_max):
     engine = TorchEngine.load(bilstm_folder, max_length=20)
     seen = []
     forward = engine._forward
-    monkeypatch.setattr(engine, "_forward", lambda inputs: (seen.append(set(inputs)), forward(inputs))[1])
-    rows = [row for rows, _ in engine.batches(texts, batch_size=8) for row in rows]
+    monkeypatch.setattr(
+        engine, "_forward", lambda inputs: (seen.append(bool(inputs["attention_mask"].all())), forward(inputs))[1]
+    )
+    rows = [row for rows, _ in engine.batches(texts, None, 8, pad_to_max) for row in rows]
     assert sorted(rows) == list(range(len(texts)))
-    assert all("attention_mask" not in names for names in seen)
+    assert all(seen)
 
 
 def test_lengths_are_what_the_model_gets(bert_folder):
@@ -91,8 +95,8 @@ def test_no_texts_give_no_logits(engine):
 def test_describes_itself(bert_folder, bilstm_folder):
     bert, bilstm = TorchEngine.load(bert_folder), TorchEngine.load(bilstm_folder)
     assert (bert.name, bert.precision, bert.label_names) == ("torch", "fp32", ("negative", "positive"))
-    assert (bert.exact_length, bilstm.exact_length) == (False, True)
-    assert bert.parameters == sum(p.numel() for p in bert.model.parameters())
+    assert (bert.facts.exact_length, bilstm.facts.exact_length) == (False, True)
+    assert bert.facts.parameters == sum(p.numel() for p in bert.model.parameters())
     assert not bert.model.training and bert.model.dtype == torch.float32
 
 

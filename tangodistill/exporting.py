@@ -1,0 +1,202 @@
+"""Tiers in the formats of faster engines, each checked against PyTorch before it may answer."""
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from tangodistill.data.sources import DatasetConfig
+from tangodistill.runtime.cascade_folder import GRAPHS
+from tangodistill.runtime.engines import BATCH_DEPENDENT, PRECISIONS
+from tangodistill.runtime.exported import GRAPH_OF, TOKENIZER, write_facts
+from tangodistill.runtime.graphs import write_fp32, write_int8, write_int8_static
+from tangodistill.runtime.torch_engine import TorchEngine
+from tangodistill.tier_pair import TierPair
+from tangodistill.user_error import UserError
+
+RECORD = "export.json"
+CALIBRATION_TEXTS = 256  # that ranges are read off
+Format = Literal[
+    *("torch-bf16", "onnxruntime-fp32", "onnxruntime-int8", "onnxruntime-int8_static"),
+    *("openvino-fp32", "openvino-bf16", "openvino-int8_static"),
+]
+ALL = tuple(f"{engine}-{kind}" for engine, kinds in PRECISIONS.items() for kind in kinds)[1:]
+
+
+@dataclass
+class Agreement:
+    """How one format of a tier answers the n calibration examples, beside PyTorch in fp32."""
+
+    tier: int
+    key: str
+    """Engine and precision."""
+    metric: float
+    torch_metric: float
+    same_labels: float
+    """Share of the examples."""
+    max_difference: float
+    """Of any logit."""
+    refused: str | None = None
+    """Why it may not be used."""
+
+
+def export(
+    cascade: str | None = None,
+    first_tier: str | None = None,
+    second_tier: str | None = None,
+    dataset: DatasetConfig | None = None,
+    output: str | None = None,
+    formats: list[Format] = list(ALL),  # noqa: B006 (shown as the default)
+    max_drop: float = 0.002,
+    min_same: float = 0.995,
+) -> Path:
+    """Write both tiers in the formats of faster engines, and keep those that agree with PyTorch.
+
+    Give a finished cascade folder; or, as recipes do, both tiers, the data and an output folder. Each format answers
+    the calibration role; one that loses more than allowed is refused and its file removed. `tune` then finds the
+    fastest that is left.
+
+    Args:
+        cascade: a cascade folder, for instance runs/demo/cascade.
+        first_tier: folder of the student.
+        second_tier: folder of the teacher.
+        dataset: the labelled data.
+        output: where the formats go, instead of the cascade folder.
+        formats: engines and precisions. int8 takes its ranges from each batch, so it is for the second tier only;
+            int8_static takes them from calibration texts.
+        max_drop: of the task's metric, that a format may lose.
+        min_same: share of the examples that must get the label that PyTorch gives.
+
+    Raises:
+        UserError: neither form is given in full, or a tier can't be read.
+    """
+    pair, folder = _work(cascade, first_tier, second_tier, dataset, output)
+    found: list[Agreement] = []
+    with Progress(auto_refresh=True) as progress:
+        bar = progress.add_task("export", total=2)
+        for tier in (1, 2):
+            found += _export_tier(pair, tier, formats, max_drop, min_same)
+            progress.update(bar, advance=1)
+    _write(folder, found)
+    _show(found, pair.metric)
+    return folder
+
+
+def accepted(folder: Path, tier: int) -> list[str]:
+    """Formats of a tier that may answer, PyTorch's own in fp32 first.
+
+    Raises:
+        UserError: nothing was exported here.
+    """
+    try:
+        rows = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot read {folder / RECORD} ({error}). Run `python -m tangodistill export` first.") from error
+    return ["torch-fp32", *(row["key"] for row in rows if row["tier"] == tier and not row["refused"])]
+
+
+def _work(cascade, first_tier, second_tier, dataset, output) -> tuple[TierPair, Path]:
+    stage = (first_tier, second_tier, dataset, output)
+    if cascade is not None and not any(value is not None for value in stage):
+        return TierPair.of_cascade(cascade), Path(cascade)
+    if cascade is None and all(value is not None for value in stage):
+        folder = Path(output)
+        return TierPair.of_stage(first_tier, second_tier, (folder / "tier1", folder / "tier2"), dataset), folder
+    raise UserError(
+        "Give a cascade folder, or all of --first_tier, --second_tier, --dataset and --output: "
+        "python -m tangodistill export runs/demo/cascade"
+    )
+
+
+def _export_tier(pair: TierPair, tier: int, formats: list[str], max_drop: float, min_same: float) -> list[Agreement]:
+    reference = TorchEngine.load(pair.tiers[tier - 1], max_length=pair.max_length)
+    wanted = [key for key in ALL if key in formats and _offered(key, tier, reference)]
+    _write_graphs(pair, tier, reference, {key.partition("-")[2] for key in wanted if not key.startswith("torch")})
+    expected = pair.logits(reference)
+    found = [_agreement(pair, tier, key, expected) for key in wanted]
+    for row in found:
+        row.refused = _objection(row, max_drop, min_same)
+    _remove_refused(pair.exported[tier - 1] / GRAPHS, found)
+    return found
+
+
+def _offered(key: str, tier: int, reference: TorchEngine) -> bool:
+    """A tier that gates answers alike in every batch; of a recurrent tier next to nothing can be quantised statically."""
+    precision = key.partition("-")[2]
+    gate = tier == 1 and precision in BATCH_DEPENDENT
+    return not gate and not (reference.facts.exact_length and precision.startswith("int8"))
+
+
+def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions: set[str]) -> None:
+    """The folder appears whole; graphs of an earlier export are gone."""
+    if not precisions:
+        return
+    final = pair.exported[tier - 1] / GRAPHS
+    work = final.with_name(f".{GRAPHS}.{os.getpid()}")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    example = reference.encoder.encode(["a b c", "a b c d"], None if pair.pairs is None else ["e", "f g"]).batch([0, 1])
+    if reference.facts.exact_length:
+        example = {"input_ids": example["input_ids"]}
+    fp32 = write_fp32(reference.model, example, work)
+    if "int8" in precisions:
+        write_int8(fp32)
+    if "int8_static" in precisions:
+        write_int8_static(fp32, pair.batches(reference, 16, CALIBRATION_TEXTS))
+    write_facts(work, reference.facts)
+    reference.encoder.save(work / TOKENIZER)
+    shutil.rmtree(final, ignore_errors=True)
+    os.replace(work, final)
+
+
+def _agreement(pair: TierPair, tier: int, key: str, expected: np.ndarray) -> Agreement:
+    logits = pair.logits(pair.engine(tier, key))
+    return Agreement(
+        tier=tier,
+        key=key,
+        metric=pair.score(logits),
+        torch_metric=pair.score(expected),
+        same_labels=float((logits.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+        max_difference=float(np.abs(logits - expected).max()),
+    )
+
+
+def _objection(row: Agreement, max_drop: float, min_same: float) -> str | None:
+    if row.torch_metric - row.metric > max_drop:
+        return f"loses {row.torch_metric - row.metric:.4f} of the metric; {max_drop:.4g} is allowed"
+    if row.same_labels < min_same:
+        return f"gives {row.same_labels:.2%} the same label; {min_same:.2%} is needed"
+    return None
+
+
+def _remove_refused(folder: Path, found: list[Agreement]) -> None:
+    """Graphs that no accepted format runs."""
+    used = {GRAPH_OF[row.key.partition("-")[2]] for row in found if not row.refused and not row.key.startswith("torch")}
+    for graph in folder.glob("*.onnx"):
+        if graph.name not in used:
+            graph.unlink()
+
+
+def _write(folder: Path, found: list[Agreement]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{RECORD}"
+    partial.write_text(json.dumps([asdict(row) for row in found], indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, folder / RECORD)
+
+
+def _show(found: list[Agreement], metric: str) -> None:
+    table = Table(title="formats against PyTorch fp32, on the calibration role")
+    for heading in ("tier", "format", metric, "PyTorch", "same labels", "max logit difference", ""):
+        table.add_column(heading)
+    for row in found:
+        cells: list[Any] = [row.tier, row.key, f"{row.metric:.4f}", f"{row.torch_metric:.4f}", f"{row.same_labels:.2%}"]
+        verdict = f"refused: {row.refused}" if row.refused else "kept"
+        table.add_row(*map(str, cells), f"{row.max_difference:.2g}", verdict)
+    Console().print(table)

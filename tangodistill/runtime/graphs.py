@@ -1,0 +1,110 @@
+"""A tier's model as ONNX graphs of free batch size and length: fp32, int8, and int8 with ranges fixed in advance."""
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from tangodistill.runtime.exported import GRAPH_OF
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+OPSET = 18
+
+
+class _Logits(torch.nn.Module):
+    """A classifier from positional token arrays to plain logits."""
+
+    def __init__(self, model: PreTrainedModel, names: list[str]):
+        super().__init__()
+        self.model, self.names = model, names
+
+    def forward(self, *arrays: torch.Tensor) -> torch.Tensor:
+        return self.model(**dict(zip(self.names, arrays, strict=True))).logits
+
+
+def write_fp32(model: PreTrainedModel, inputs: dict[str, np.ndarray], folder: Path) -> Path:
+    """The model's own arithmetic as a graph.
+
+    Args:
+        model: fp32, in eval mode.
+        inputs: an example batch, (2 or more, length of 3 or more) int64 each; its keys are what the graph reads.
+        folder: where to write.
+    """
+    path = folder / GRAPH_OF["fp32"]
+    names = [name for name in INPUTS if name in inputs]
+    free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=_positions(model))}
+    with _quiet(), torch.inference_mode(False), torch.no_grad():
+        torch.onnx.export(
+            _Logits(model, names).eval(),
+            tuple(torch.from_numpy(inputs[name]) for name in names),
+            str(path),
+            input_names=names,
+            output_names=["logits"],
+            dynamic_shapes=(tuple(free for _ in names),),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    return path
+
+
+def write_int8(fp32: Path) -> Path:
+    """Weights in int8 for good, activations in the range of each batch: fast, but an answer depends on its batch."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    path = fp32.with_name(GRAPH_OF["int8"])
+    with _quiet():
+        quantize_dynamic(fp32, path, weight_type=QuantType.QInt8)
+    return path
+
+
+def write_int8_static(fp32: Path, batches: Iterable[dict[str, np.ndarray]]) -> Path:
+    """Weights and activations of the matrix products in int8, with ranges seen on calibration batches."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.batches = iter(batches)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.batches, None)
+
+    path = fp32.with_name(GRAPH_OF["int8_static"])
+    with _quiet():
+        quantize_static(
+            fp32,
+            path,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            extra_options={"MatMulConstBOnly": True},
+        )
+    return path
+
+
+def _positions(model: PreTrainedModel) -> int | None:
+    from tangodistill.models.load import position_limit
+
+    return position_limit(model)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' progress lines and notes on their own internals."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,84 @@
+"""The PyTorch engine: runs a tier folder as it is."""
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from tangodistill.data.tokenize import TextEncoder
+from tangodistill.models.bilstm import BiLSTMForSequenceClassification
+from tangodistill.models.inputs import tensors
+from tangodistill.models.load import position_limit
+from tangodistill.runtime.engines import Engine, TierFacts
+from tangodistill.runtime.tier_folder import load_tier
+from tangodistill.user_error import UserError
+
+NO_LIMIT = 1_000_000  # tokens; a tokenizer without a limit says 1e30, which its Rust core can't hold
+
+
+class TorchEngine(Engine):
+    """One tier, run by PyTorch.
+
+    Args:
+        model: sequence classifier in eval mode; converted in place where the precision is bf16.
+        tokenizer: the tier's own.
+        precision: fp32 or bf16. Others: see `Engine`.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        max_length: int | None = None,
+        threads: int | None = None,
+        precision: str = "fp32",
+    ):
+        self.model = model.bfloat16() if precision == "bf16" else model
+        facts = facts_of(model, tokenizer)
+        length = min(max_length or facts.max_length, facts.max_length)
+        super().__init__(facts, TextEncoder.of(tokenizer, length), precision, length, threads)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        precision: str = "fp32",
+        max_length: int | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """The engine of a tier folder (config.json, model.safetensors, tokenizer.json).
+
+        Raises:
+            UserError: a file is missing or damaged; names it.
+        """
+        model, tokenizer = load_tier(folder)
+        if model.config.num_labels < 2:
+            raise UserError(f"{folder} has one output (a regression head); a tier needs two labels or more.")
+        return cls(model, tokenizer, max_length, threads, precision)
+
+    @torch.inference_mode()
+    def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        if self.threads and torch.get_num_threads() != self.threads:  # a thread's own setting, in PyTorch
+            torch.set_num_threads(self.threads)
+        if inputs["attention_mask"].all():  # spares the model making and applying a mask
+            del inputs["attention_mask"]
+        return self.model(**tensors(inputs)).logits.float().numpy()
+
+
+def facts_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> TierFacts:
+    """What every engine of this tier must know."""
+    limits = (tokenizer.model_max_length, position_limit(model), NO_LIMIT)
+    return TierFacts(
+        source=model.name_or_path,
+        label_names=tuple(model.config.id2label[i] for i in range(model.config.num_labels)),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        max_length=min(limit for limit in limits if limit is not None),
+        exact_length=isinstance(model, BiLSTMForSequenceClassification),
+        pad_id=tokenizer.pad_token_id,
+        with_type_ids="token_type_ids" in tokenizer.model_input_names,
+        truncation_side=tokenizer.truncation_side,
+    )

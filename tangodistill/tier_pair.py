@@ -1,0 +1,100 @@
+"""The two tiers of a cascade and the calibration texts that engines are compared on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tangodistill.data.sources import DatasetConfig
+from tangodistill.data.splits import load_roles
+from tangodistill.metrics import class_counts, scores_from_counts
+from tangodistill.runtime.cascade_folder import read_cascade
+from tangodistill.runtime.engines import Engine, label_columns, load_engine
+from tangodistill.runtime.run_files import read_metric, read_table
+from tangodistill.user_error import UserError
+
+
+@dataclass
+class TierPair:
+    """Both tiers, and n calibration examples."""
+
+    tiers: tuple[Path, Path]
+    """Folders of the models."""
+    exported: tuple[Path, Path]
+    """Folders that hold, or get, the exported graphs."""
+    label_names: tuple[str, ...]
+    metric: str
+    max_length: int | None
+    texts: list[str]
+    pairs: list[str] | None
+    labels: np.ndarray
+    """(n,) label ids."""
+
+    @classmethod
+    def of_cascade(cls, folder: str | Path) -> "TierPair":
+        """Those of a finished cascade folder.
+
+        Raises:
+            UserError: a file of it is missing or damaged.
+        """
+        record, rows = read_cascade(folder), read_table(Path(folder), "calibration_predictions")
+        if "text" not in rows:
+            raise UserError(f"{folder}/calibration_predictions.parquet holds no texts. Run the cascade stage again.")
+        folders = tuple(Path(folder) / tier.path for tier in record.tiers)
+        pairs = rows["text_pair"].tolist() if "text_pair" in rows else None
+        length = record.tiers[1].max_length
+        names, metric = tuple(record.label_names), read_metric(Path(folder))
+        return cls(folders, folders, names, metric, length, rows["text"].tolist(), pairs, rows["label"].to_numpy())
+
+    @classmethod
+    def of_stage(
+        cls, first_tier: str, second_tier: str, exported: tuple[Path, Path], dataset: DatasetConfig
+    ) -> "TierPair":
+        """Those of a recipe's stages.
+
+        Raises:
+            UserError: anything that is wrong with the configuration or the data.
+        """
+        roles = load_roles(dataset)
+        rows, task = roles.calibration, roles.task
+        pairs = list(rows["text_pair"]) if task.is_pair else None
+        return cls(
+            (Path(first_tier), Path(second_tier)),
+            exported,
+            tuple(task.label_names),
+            task.metric,
+            task.max_length,
+            list(rows["text"]),
+            pairs,
+            np.asarray(rows["label"]),
+        )
+
+    def engine(self, tier: int, key: str, threads: int | None = None) -> Engine:
+        """The engine of tier 1 or 2 by a key such as onnxruntime-fp32."""
+        name, _, precision = key.partition("-")
+        folder = (self.tiers if name == "torch" else self.exported)[tier - 1]
+        return load_engine(folder, name, precision, self.max_length, threads)
+
+    def logits(self, engine: Engine, batch_size: int = 32) -> np.ndarray:
+        """(n, classes) float32 in the order of `label_names`."""
+        return engine.logits(self.texts, self.pairs, batch_size)[:, label_columns(engine, self.label_names)]
+
+    def score(self, logits: np.ndarray) -> float:
+        """The task's metric of somebody's logits (n, classes)."""
+        counts = class_counts(self.labels, logits.argmax(axis=1), len(self.label_names))
+        return float(scores_from_counts(counts)[self.metric])
+
+    def part(self, count: int) -> "TierPair":
+        """At most `count` of the examples, spread evenly."""
+        rows = np.unique(np.linspace(0, len(self.texts) - 1, count).astype(int))
+        texts, pairs = [self.texts[i] for i in rows], [self.pairs[i] for i in rows] if self.pairs else None
+        return TierPair(**{**vars(self), "texts": texts, "pairs": pairs, "labels": self.labels[rows]})
+
+    def batches(self, engine: Engine, batch_size: int, count: int) -> Iterator[dict[str, np.ndarray]]:
+        """Model inputs of at most `count` examples, for ranges to be read off."""
+        few = self.part(count)
+        tokens = engine.encoder.encode(few.texts, few.pairs)
+        for start in range(0, len(tokens), batch_size):
+            yield tokens.batch(np.arange(start, min(start + batch_size, len(tokens))))

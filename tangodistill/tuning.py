@@ -1,0 +1,142 @@
+"""The fastest way to run each tier on this machine, found by measuring."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from tangodistill.data.sources import DatasetConfig
+from tangodistill.exporting import accepted
+from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
+from tangodistill.latency.machine import cpu_model, describe_machine
+from tangodistill.runtime.cascade_folder import read_cascade, write_record
+from tangodistill.runtime.engines import available_cores
+from tangodistill.runtime.tuned import RECORD, Timing
+from tangodistill.tier_pair import TierPair
+from tangodistill.user_error import UserError
+
+TEXTS = 256  # calibration examples that are timed
+REPEATS = 3
+
+
+def tune(
+    cascade: str | None = None,
+    exported: str | None = None,
+    first_tier: str | None = None,
+    second_tier: str | None = None,
+    dataset: DatasetConfig | None = None,
+    output: str | None = None,
+    seconds: float = 8.0,
+) -> Path:
+    """Measure every exported engine of both tiers on this machine, and keep the fastest.
+
+    Give a finished cascade folder; or, as recipes do, both tiers, what `export` wrote, the data and an output folder.
+    Engines run calibration texts of your own lengths, from raw text to label, one at a time and in batches, on one core
+    and on all; the one with the highest geometric mean of both throughputs is kept. In a cascade folder it serves after
+    `choose` has found its own threshold.
+
+    Args:
+        cascade: a cascade folder, for instance runs/demo/cascade.
+        exported: what `export` wrote.
+        first_tier: folder of the student.
+        second_tier: folder of the teacher.
+        dataset: the labelled data.
+        output: where tune.json goes, instead of the cascade folder.
+        seconds: for each engine and number of threads.
+
+    Raises:
+        UserError: neither form is given in full, or a tier or its formats can't be read.
+    """
+    pair, source, folder = _work(cascade, exported, first_tier, second_tier, dataset, output)
+    texts = pair.part(TEXTS)
+    jobs = [
+        (tier, key, threads)
+        for tier in (1, 2)
+        for key in accepted(source, tier)
+        for threads in sorted({1, available_cores()})
+    ]
+    with Progress(auto_refresh=False) as progress:  # no thread beside what is timed
+        bar = progress.add_task("tune", total=len(jobs))
+        rows = []
+        for tier, key, threads in jobs:
+            rows.append(_time(texts, tier, key, threads, seconds))
+            progress.update(bar, advance=1, refresh=True)
+    for tier in (1, 2):
+        max((row for row in rows if row.tier == tier), key=lambda row: row.merit).chosen = True
+    _write(folder, rows, texts)
+    if cascade is not None:
+        _use(folder, rows)
+    _show(rows)
+    return folder
+
+
+def _work(cascade, exported, first_tier, second_tier, dataset, output) -> tuple[TierPair, Path, Path]:
+    stage = (exported, first_tier, second_tier, dataset, output)
+    if cascade is not None and not any(value is not None for value in stage):
+        return TierPair.of_cascade(cascade), Path(cascade), Path(cascade)
+    if cascade is None and all(value is not None for value in stage):
+        source = Path(exported)
+        pair = TierPair.of_stage(first_tier, second_tier, (source / "tier1", source / "tier2"), dataset)
+        return pair, source, Path(output)
+    raise UserError(
+        "Give a cascade folder, or all of --first_tier, --second_tier, --exported, --dataset and --output: "
+        "python -m tangodistill tune runs/demo/cascade"
+    )
+
+
+def _time(pair: TierPair, tier: int, key: str, threads: int, seconds: float) -> Timing:
+    engine = pair.engine(tier, key, threads)
+
+    def run(rows: np.ndarray, batch_size: int) -> None:
+        pairs = [pair.pairs[i] for i in rows] if pair.pairs else None
+        engine.logits([pair.texts[i] for i in rows], pairs, batch_size)
+
+    best, times = find_batch_sizes({"engine": run}, {"engine": engine.lengths(pair.texts, pair.pairs)}, REPEATS, seconds)
+    size = best["engine"]
+    return Timing(tier, key, threads, size, _per_s(times, 1), _per_s(times, size))
+
+
+def _per_s(times: list[BatchTime], batch_size: int) -> float:
+    return 1 / mean(time.seconds / time.n for time in times if time.batch_size == batch_size)
+
+
+def _write(folder: Path, rows: list[Timing], texts: TierPair) -> None:
+    """Adds this CPU's record to those of others."""
+    path = folder / RECORD
+    try:
+        cpus = json.loads(path.read_text(encoding="utf-8"))["cpus"]
+    except (OSError, ValueError, KeyError):
+        cpus = {}
+    mine: dict[str, Any] = {"rows": [asdict(row) for row in rows], "texts": len(texts.texts), "repeats": REPEATS}
+    cpus[cpu_model()] = {**mine, "machine": describe_machine()}
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{RECORD}"
+    partial.write_text(json.dumps({"cpus": cpus}, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _use(folder: Path, rows: list[Timing]) -> None:
+    """From now on the cascade folder runs by these engines; each needs a threshold of its own."""
+    record = read_cascade(folder)
+    for tier, row in zip(record.tiers, (row for row in rows if row.chosen), strict=True):
+        tier.engine, _, tier.precision = row.key.partition("-")
+        tier.threads, tier.batch_size = row.threads, row.batch_size
+    record.cpu = cpu_model()
+    write_record(folder, record)
+
+
+def _show(rows: list[Timing]) -> None:
+    table = Table(title="from raw text to label, on this machine")
+    for heading in ("tier", "engine", "threads", "one at a time, per s", "best batch", "in batches, per s", ""):
+        table.add_column(heading)
+    for row in sorted(rows, key=lambda row: (row.tier, -row.merit)):
+        speeds = f"{row.throughput_batch1_per_s:,.0f}", str(row.batch_size), f"{row.throughput_best_batch_per_s:,.0f}"
+        table.add_row(str(row.tier), row.key, str(row.threads), *speeds, "chosen" if row.chosen else "")
+    Console().print(table)
