@@ -8,6 +8,8 @@ SETTINGS = [
     *("teacher.model.lr=2e-3", "teacher.trainer.max_epochs=6", "teacher.data.batch_size=16"),
     *("augment.workers=1", "augment.rules.draws_per_text=6"),
     *("student.model.lr=5e-3", "student.model.dropout=0", "student.trainer.max_epochs=3", "student.data.batch_size=32"),
+    "export.formats=[]",
+    "tune.seconds=0.05",
     "cascade.model.repeats=2",
     *(f"{stage}.trainer.logger=false" for stage in ("teacher", "student", "cascade")),
 ]

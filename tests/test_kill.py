@@ -24,12 +24,14 @@ labelling.SHARD_ROWS = 100
 classifier.CHECKPOINT_EVERY = timedelta(seconds=0.2)
 sys.exit(cli.main())
 """
-STAGES = ("teacher", "augment", "label", "student", "cascade", "report")
+STAGES = ("teacher", "augment", "label", "student", "export", "tune", "cascade", "report")
 AT_WORK = {
     "teacher": "checkpoints/*.ckpt",
     "augment": ".shards/*/rules-000003.arrow",
     "label": ".shards/*/000000300.npy",
     "student": "checkpoints/*.ckpt",
+    "export": "config.yaml",
+    "tune": "config.yaml",
     "cascade": "cascade.json",
     "report": "config.yaml",
 }
@@ -78,7 +80,7 @@ def expected(killed: tuple[str, ...]) -> list[tuple[str, str]]:
     for last in [*map(STAGES.index, killed), len(STAGES) - 1]:
         told += [(stage, "already done") for stage in STAGES[:done]]
         for stage in STAGES[done : last + 1]:
-            resumes = "begins again" if stage in ("cascade", "report") else "resumes"
+            resumes = "begins again" if stage in ("export", "tune", "cascade", "report") else "resumes"
             told.append((stage, f"was cut off, {resumes}" if stage == cut else "runs"))
         done, cut = last, STAGES[last]
     return told

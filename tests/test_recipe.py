@@ -22,7 +22,7 @@ def test_a_recipe_is_read_by_folder(tmp_path):
 def test_shipped_recipes_are_read_by_name():
     assert {"demo", "sst2", "custom"} <= shipped_recipes().keys()
     assert [stage.name for stage in read_recipe("demo").stages] == [
-        *("teacher", "augment", "label", "student", "cascade", "report")
+        *("teacher", "augment", "label", "student", "export", "tune", "cascade", "report")
     ]
 
 

@@ -26,8 +26,14 @@ QUICK = {
     "intermediate": [*FIT, "trainer.max_epochs=1", "model.start=random", *TINY],
     "student": ["trainer.max_epochs=2", "trainer.accelerator=cpu", "model.lr=5e-3", "data.batch_size=32"],
     "deebert": [*FIT, "trainer.max_epochs=1"],
+    "export": ["formats=[]"],
+    "tune": ["seconds=0.05"],
     "cascade": ["model.repeats=1"],
 }
+
+
+DEMO = ("--set", "export.formats=[onnxruntime-fp32]", "--set", "export.min_same=0.9")
+"""The demo alone is exported for real, which takes seconds a time."""
 
 
 @pytest.mark.parametrize("name, stage", STAGE_FILES, ids=[f"{name}-{stage.name}" for name, stage in STAGE_FILES])
@@ -65,8 +71,8 @@ def run(name: str, out: Path, parts: Path, data: Path, teacher: Path, *more: str
     settings = [f"{stage.name}.{setting}" for stage in stages for setting in QUICK.get(stage.name, [])]
     with_glove = [stage.name for stage in stages if get_key(stage.config, "model.glove")]
     settings += [f"{stage}.model.glove={parts / 'glove.txt'}" for stage in with_glove]
-    arguments = ["run", name, "--out", str(out), "--data", str(data), "--teacher", str(teacher), *more]
-    assert cli.main([*arguments, *(word for setting in settings for word in ("--set", setting))]) == 0
+    arguments = ["run", name, "--out", str(out), "--data", str(data), "--teacher", str(teacher)]
+    assert cli.main([*arguments, *(word for setting in settings for word in ("--set", setting)), *more]) == 0
 
 
 def without_loggers(name):
@@ -78,7 +84,7 @@ def without_loggers(name):
 def demo(parts, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "demo"
     data = write_table(parts / "reviews.csv")
-    run("demo", out, parts, data, parts / "encoder")
+    run("demo", out, parts, data, parts / "encoder", *DEMO)
     return out
 
 
@@ -113,9 +119,9 @@ def test_the_demo_is_a_group_of_wandb_runs_with_their_lineage(demo):
 
 
 def test_a_second_demo_does_nothing(demo, parts, capsys):
-    run("demo", demo, parts, parts / "reviews.csv", parts / "encoder")
+    run("demo", demo, parts, parts / "reviews.csv", parts / "encoder", *DEMO)
     shown = capsys.readouterr().out
-    assert shown.count("already done") == 6 and "runs" not in shown.replace(str(demo), "").replace("/runs", "")
+    assert shown.count("already done") == 8 and "runs" not in shown.replace(str(demo), "").replace("/runs", "")
 
 
 def test_the_cascade_is_served(demo):
