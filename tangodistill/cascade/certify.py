@@ -1,0 +1,180 @@
+"""The cheapest threshold that is certified to keep a share of the second tier's metric on unseen data.
+
+Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052). Each threshold of a grid has the null hypothesis "here the
+cascade keeps less". They are tested from the safest downwards, all at one level, up to the first that is not rejected
+(fixed-sequence testing): the chance of returning a threshold that keeps less is at most that level, however many there
+are, because the grid and its order were fixed before the data was seen.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tangodistill.cascade.choose import Target
+from tangodistill.cascade.loss_tests import DRAWS, betting_growth, bootstrap_gains, log_capital, times_to_reach
+from tangodistill.metrics import METRICS, check_class_ids
+
+BETTING, BOOTSTRAP = "betting test, valid at any n", "paired bootstrap, valid for large n"
+STEPS = 400
+NEARLY_ONE = 1 - 1e-6
+MOST_EXAMPLES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """What a calibration set certifies about unseen data of its kind."""
+
+    keep: float
+    """Share of the second tier's metric."""
+    confidence: float
+    """Share of calibration sets whose threshold does keep it, at least."""
+    method: str
+    n: int
+    """Calibration examples."""
+    threshold: float | None
+    """A float32 value; None where nothing short of deferring all of them is certified."""
+    deferral_rate: float | None
+    """On the calibration examples."""
+    examples_needed: int | None
+    """Where nothing is certified: about how many examples like these would certify any threshold at all; None beyond
+    MOST_EXAMPLES."""
+    examples_for_plain: int | None
+    """About how many would certify the threshold chosen without a guarantee; None beyond MOST_EXAMPLES."""
+
+    @property
+    def target(self) -> str:
+        return f"{Target('keep', self.keep)} with {100 * self.confidence:.4g} % confidence"
+
+    @property
+    def reason(self) -> str | None:
+        """Why no threshold is certified, and what it would take; None where one is."""
+        if self.threshold is not None:
+            return None
+        anything, plain = (
+            f"more than {MOST_EXAMPLES:,}" if size is None else f"about {size:,}"
+            for size in (self.examples_needed, self.examples_for_plain)
+        )
+        return (
+            f"{self.n:,} calibration examples are too few to {self.target}: it takes {anything} to certify any "
+            f"threshold at all, and {plain} for the one chosen without confidence"
+        )
+
+
+def certify(
+    metric: str,
+    labels: np.ndarray,
+    tier1_predictions: np.ndarray,
+    tier2_predictions: np.ndarray,
+    confidence: np.ndarray,
+    num_classes: int,
+    keep: float,
+    level: float,
+    plain: float,
+) -> Guarantee:
+    """The cheapest threshold that keeps a share of the second tier's metric on unseen data, at a level of confidence.
+
+    Accuracy is tested by betting, which is valid at any number of examples; F1 and MCC, which are no means over
+    examples, by the percentiles of a paired bootstrap with a fixed seed, which is valid only for many.
+
+    Args: `labels`, `tier1_predictions`, `tier2_predictions` (n,) class ids of examples drawn as the unseen ones are;
+    `confidence` (n,) of the first tier; `keep` the share; `level` the confidence of the guarantee, such as 0.95;
+    `plain` the threshold chosen without one.
+
+    Raises: ValueError for a share or level that cannot be certified, or for arrays that do not fit together.
+
+    >>> labels, sure = np.tile([0, 1], 2000), np.linspace(0.5, 1, 4000)
+    >>> tier1 = np.where(sure < 0.8, 0, labels)  # below 0.8, half its answers are wrong
+    >>> found = certify("accuracy", labels, tier1, labels, sure, num_classes=2, keep=0.9, level=0.95, plain=0.7)
+    >>> round(found.threshold, 2), round(found.deferral_rate, 2)
+    (0.72, 0.44)
+    """
+    _check(metric, keep, level)
+    labels, tier1, tier2 = check_class_ids(
+        num_classes, labels=labels, tier1_predictions=tier1_predictions, tier2_predictions=tier2_predictions
+    )
+    confidence = np.asarray(confidence, np.float32)
+    if confidence.shape != labels.shape or not np.isfinite(confidence).all():
+        raise ValueError(f"confidence must be {len(labels)} finite numbers, got an array of {confidence.shape}")
+    grid = threshold_grid(num_classes)
+    deferrals = np.searchsorted(-grid, -confidence)  # the first so many thresholds defer the example
+    if metric == "accuracy":
+        p_values, needed = _by_betting(tier1 == labels, tier2 == labels, deferrals, keep, level)
+    else:
+        gains = bootstrap_gains(metric, labels, tier1, tier2, deferrals, STEPS, num_classes, keep)
+        p_values, needed = _by_bootstrap(gains, len(labels), level)
+    rate = (len(labels) - _standing(deferrals)) / len(labels)
+    last = fixed_sequence(p_values, 1 - level) - 1
+    certified = last >= 0 and rate[last] < 1
+    needed = np.maximum.accumulate(needed)  # the way to a threshold leads past all safer ones
+    first_useful = int(np.argmax(rate < 1))
+    cheapest_safe = max(int(np.sum(grid >= np.float32(plain))) - 1, 0)
+    return Guarantee(
+        keep=keep,
+        confidence=level,
+        method=BETTING if metric == "accuracy" else BOOTSTRAP,
+        n=len(labels),
+        threshold=float(grid[last]) if certified else None,
+        deferral_rate=float(rate[last]) if certified else None,
+        examples_needed=None if certified else _about(needed[first_useful]),
+        examples_for_plain=_about(needed[max(cheapest_safe, first_useful)]),
+    )
+
+
+def threshold_grid(num_classes: int) -> np.ndarray:
+    """(steps,) float32 thresholds from nearly 1 down to 1/classes, where tier 1 stands alone: even in their logit.
+
+    >>> [round(float(threshold), 4) for threshold in threshold_grid(4)[[0, 200, 399]]]
+    [1.0, 0.9982, 0.25]
+    """
+    top, bottom = (np.log(p / (1 - p)) for p in (NEARLY_ONE, 1 / num_classes))
+    return (1 / (1 + np.exp(-np.linspace(top, bottom, STEPS)))).astype(np.float32)
+
+
+def fixed_sequence(p_values: np.ndarray, level: float) -> int:
+    """How many hypotheses, tested in this order, are rejected before the first that is not.
+
+    >>> fixed_sequence(np.array([0.01, 0.05, 0.2, 0.01]), level=0.05)
+    2
+    """
+    return int(np.argmin(np.append(p_values <= level, False)))
+
+
+def _by_betting(
+    right1: np.ndarray, right2: np.ndarray, deferrals: np.ndarray, keep: float, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """p-values, and about how many examples each would need, (steps,) each."""
+    tier1_only, tier2_only = _standing(deferrals[right1 & ~right2]), _standing(deferrals[right2 & ~right1])
+    growth = betting_growth(right2.sum() - tier2_only, tier1_only, tier2_only, keep)
+    return np.exp(-log_capital(growth)), len(right1) * times_to_reach(-np.log(1 - level), growth)
+
+
+def _by_bootstrap(gains: np.ndarray, n: int, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same from gains (draws, steps), whose spread shrinks as the square root of the examples."""
+    p_values = (1 + np.sum(gains <= 0, axis=0)) / (1 + len(gains))
+    mean = gains.mean(axis=0)
+    spread = mean - np.quantile(gains, 1 - level, axis=0)
+    return p_values, n * np.divide(spread, mean, where=mean > 0, out=np.full(len(mean), np.inf)) ** 2
+
+
+def _standing(deferrals: np.ndarray) -> np.ndarray:
+    """(steps,) how many of some examples each threshold leaves to tier 1."""
+    return np.cumsum(np.bincount(deferrals, minlength=STEPS + 1))[:STEPS]
+
+
+def _about(examples: float) -> int | None:
+    """Rounded up to two figures; None for more than anybody labels."""
+    if examples > MOST_EXAMPLES:
+        return None
+    unit = 10 ** max(int(np.log10(max(examples, 1))) - 1, 0)
+    return int(np.ceil(examples / unit)) * unit
+
+
+def _check(metric: str, keep: float, level: float) -> None:
+    if metric not in METRICS:
+        raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
+    if not 0 < keep < 1:
+        raise ValueError(f"with confidence, the share to keep must be above 0 and below 1, got {keep}")
+    if not 0 < level < 1:
+        raise ValueError(f"the confidence must be above 0 and below 1, such as 0.95, got {level}")
+    if metric != "accuracy" and (1 - level) * (1 + DRAWS) < 1:
+        raise ValueError(f"the bootstrap of {metric} certifies up to {1 - 1 / DRAWS:.4g} confidence, got {level}")
