@@ -7,17 +7,20 @@ are, because the grid and its order were fixed before the data was seen.
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
+from tangodistill.cascade.bootstrap import bootstrap_p_values
 from tangodistill.cascade.choose import Target
-from tangodistill.cascade.loss_tests import DRAWS, betting_growth, bootstrap_gains, log_capital, times_to_reach
+from tangodistill.cascade.exact_test import exact_p_values, highest_rate
 from tangodistill.metrics import METRICS, check_class_ids
 
-BETTING, BOOTSTRAP = "betting test, valid at any n", "paired bootstrap, valid for large n"
+EXACT, BOOTSTRAP = "an exact paired test, valid at any n", "a paired bootstrap, valid for large n"
 STEPS = 400
 NEARLY_ONE = 1 - 1e-6
 MOST_EXAMPLES = 10_000_000
+BOUND_ERROR = 1e-4  # of each of two bounds that hold for all thresholds at once
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ def certify(
 ) -> Guarantee:
     """The cheapest threshold that keeps a share of the second tier's metric on unseen data, at a level of confidence.
 
-    Accuracy is tested by betting, which is valid at any number of examples; F1 and MCC, which are no means over
-    examples, by the percentiles of a paired bootstrap with a fixed seed, which is valid only for many.
+    Accuracy is tested exactly, which is valid at any number of examples; F1 and MCC, which are no means over examples,
+    by the percentiles of a paired bootstrap with a fixed seed, which is valid only for many.
 
     Args: `labels`, `tier1_predictions`, `tier2_predictions` (n,) class ids of examples drawn as the unseen ones are;
     `confidence` (n,) of the first tier; `keep` the share; `level` the confidence of the guarantee, such as 0.95;
@@ -86,7 +89,7 @@ def certify(
     >>> tier1 = np.where(sure < 0.8, 0, labels)  # below 0.8, half its answers are wrong
     >>> found = certify("accuracy", labels, tier1, labels, sure, num_classes=2, keep=0.9, level=0.95, plain=0.7)
     >>> round(found.threshold, 2), round(found.deferral_rate, 2)
-    (0.72, 0.44)
+    (0.71, 0.42)
     """
     _check(metric, keep, level)
     labels, tier1, tier2 = check_class_ids(
@@ -98,25 +101,24 @@ def certify(
     grid = threshold_grid(num_classes)
     deferrals = np.searchsorted(-grid, -confidence)  # the first so many thresholds defer the example
     if metric == "accuracy":
-        p_values, needed = _by_betting(tier1 == labels, tier2 == labels, deferrals, keep, level)
+        p_values = _exact(tier1 == labels, tier2 == labels, deferrals, keep)
     else:
-        gains = bootstrap_gains(metric, labels, tier1, tier2, deferrals, STEPS, num_classes, keep)
-        p_values, needed = _by_bootstrap(gains, len(labels), level)
+        p_values = bootstrap_p_values(metric, labels, tier1, tier2, deferrals, STEPS, num_classes, keep)
     rate = (len(labels) - _standing(deferrals)) / len(labels)
     last = fixed_sequence(p_values, 1 - level) - 1
     certified = last >= 0 and rate[last] < 1
-    needed = np.maximum.accumulate(needed)  # the way to a threshold leads past all safer ones
+    hardest = np.maximum.accumulate(p_values)  # the way to a threshold leads past all safer ones
     first_useful = int(np.argmax(rate < 1))
     cheapest_safe = max(int(np.sum(grid >= np.float32(plain))) - 1, 0)
     return Guarantee(
         keep=keep,
         confidence=level,
-        method=BETTING if metric == "accuracy" else BOOTSTRAP,
+        method=EXACT if metric == "accuracy" else BOOTSTRAP,
         n=len(labels),
         threshold=float(grid[last]) if certified else None,
         deferral_rate=float(rate[last]) if certified else None,
-        examples_needed=None if certified else _about(needed[first_useful]),
-        examples_for_plain=_about(needed[max(cheapest_safe, first_useful)]),
+        examples_needed=None if certified else _examples(hardest[first_useful], len(labels), level),
+        examples_for_plain=_examples(hardest[max(cheapest_safe, first_useful)], len(labels), level),
     )
 
 
@@ -139,21 +141,20 @@ def fixed_sequence(p_values: np.ndarray, level: float) -> int:
     return int(np.argmin(np.append(p_values <= level, False)))
 
 
-def _by_betting(
-    right1: np.ndarray, right2: np.ndarray, deferrals: np.ndarray, keep: float, level: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """p-values, and about how many examples each would need, (steps,) each."""
-    tier1_only, tier2_only = _standing(deferrals[right1 & ~right2]), _standing(deferrals[right2 & ~right1])
-    growth = betting_growth(right2.sum() - tier2_only, tier1_only, tier2_only, keep)
-    return np.exp(-log_capital(growth)), len(right1) * times_to_reach(-np.log(1 - level), growth)
+def _exact(right1: np.ndarray, right2: np.ndarray, deferrals: np.ndarray, keep: float) -> np.ndarray:
+    """(steps,) p-values of "accuracy(cascade) <= keep * accuracy(tier 2)".
 
-
-def _by_bootstrap(gains: np.ndarray, n: int, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """The same from gains (draws, steps), whose spread shrinks as the square root of the examples."""
-    p_values = (1 + np.sum(gains <= 0, axis=0)) / (1 + len(gains))
-    mean = gains.mean(axis=0)
-    spread = mean - np.quantile(gains, 1 - level, axis=0)
-    return p_values, n * np.divide(spread, mean, where=mean > 0, out=np.full(len(mean), np.inf)) ** 2
+    That is: losses exceed gains by (1 - keep) of tier 2's accuracy or more. This accuracy, and how often the tiers
+    differ at most, namely where nothing is deferred, are not known but bounded; the bounds' own errors are added to the
+    p-values (Berger and Boos 1994, "P values maximized over a confidence set for the nuisance parameter").
+    """
+    n, losses, gains = len(right1), right2 & ~right1, right1 & ~right2
+    margin = (1 - keep) * (1 - highest_rate(int(np.sum(~right2)), n, BOUND_ERROR))
+    if margin <= 0:  # a second tier that is never right leaves nothing to lose
+        return np.ones(STEPS)
+    most_gains = (highest_rate(int(np.sum(losses | gains)), n, BOUND_ERROR) - margin) / 2
+    p_values = exact_p_values(_standing(deferrals[losses]), _standing(deferrals[gains]), n, margin, most_gains)
+    return np.minimum(p_values + 2 * BOUND_ERROR, 1.0)
 
 
 def _standing(deferrals: np.ndarray) -> np.ndarray:
@@ -161,12 +162,16 @@ def _standing(deferrals: np.ndarray) -> np.ndarray:
     return np.cumsum(np.bincount(deferrals, minlength=STEPS + 1))[:STEPS]
 
 
-def _about(examples: float) -> int | None:
-    """Rounded up to two figures; None for more than anybody labels."""
-    if examples > MOST_EXAMPLES:
+def _examples(p_value: float, n: int, level: float) -> int | None:
+    """About how many examples, n of which give this p-value, give one of 1 - level: z grows as their square root.
+
+    Rounded up to two figures; None for more than anybody labels.
+    """
+    if p_value >= 0.5:
         return None
-    unit = 10 ** max(int(np.log10(max(examples, 1))) - 1, 0)
-    return int(np.ceil(examples / unit)) * unit
+    size = n * (NormalDist().inv_cdf(1 - level) / NormalDist().inv_cdf(p_value)) ** 2
+    unit = 10 ** max(int(np.log10(max(size, 1))) - 1, 0)
+    return int(np.ceil(size / unit)) * unit if size <= MOST_EXAMPLES else None
 
 
 def _check(metric: str, keep: float, level: float) -> None:
@@ -174,7 +179,5 @@ def _check(metric: str, keep: float, level: float) -> None:
         raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
     if not 0 < keep < 1:
         raise ValueError(f"with confidence, the share to keep must be above 0 and below 1, got {keep}")
-    if not 0 < level < 1:
-        raise ValueError(f"the confidence must be above 0 and below 1, such as 0.95, got {level}")
-    if metric != "accuracy" and (1 - level) * (1 + DRAWS) < 1:
-        raise ValueError(f"the bootstrap of {metric} certifies up to {1 - 1 / DRAWS:.4g} confidence, got {level}")
+    if not 0.5 < level <= 0.999:
+        raise ValueError(f"the confidence must be above 0.5 and at most 0.999, such as 0.95, got {level}")
