@@ -1,7 +1,8 @@
 """How far the cascade's metric may lie above or below a share of the second tier's: a paired bootstrap.
 
-Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 13. Examples are drawn with both tiers' answers,
-so that what the tiers get right or wrong alike adds no noise.
+Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 13. Examples are drawn with both tiers'
+answers, so that what the tiers get right or wrong alike adds no noise. Draws from a few examples without a loss would
+show none ever; so one loss, of tier 1 at its surest, is added to the examples (the rule of succession).
 """
 
 from collections.abc import Iterator
@@ -35,18 +36,32 @@ def bootstrap_p_values(
     >>> bootstrap_p_values("f1", labels, 1 - labels, labels, np.full(100, 1), steps=2, num_classes=2, keep=0.9).tolist()
     [0.0004997501249375312, 1.0]
     """
-    shape = (steps + 1, num_classes, num_classes, num_classes)
-    codes = np.ravel_multi_index((steps - deferrals, labels, tier1, tier2), shape)  # the longest deferred come first
-    kinds, sizes = np.unique(codes, return_counts=True)
-    rank, *answers = np.unravel_index(kinds, shape)
-    ends = np.append(len(kinds), np.searchsorted(rank, steps - np.arange(steps)))  # all deferred: tier 2 alone
-    rng, at_once = np.random.default_rng(0), max(1, DRAWN_AT_ONCE // len(kinds))
+    (left, *answers), shares = _kinds(labels, tier1, tier2, deferrals, steps, num_classes)
+    ends = np.append(len(left), np.searchsorted(left, steps - np.arange(steps)))  # all deferred: tier 2 alone
+    rng, at_once = np.random.default_rng(0), max(1, DRAWN_AT_ONCE // len(left))
     short = np.zeros(steps, np.int64)
     for start in range(0, DRAWS, at_once):
-        drawn = rng.multinomial(len(labels), sizes / len(labels), size=min(at_once, DRAWS - start))
+        drawn = rng.multinomial(len(labels), shares, size=min(at_once, DRAWS - start))
         values = scores_from_counts(_drawn_counts(drawn, *answers, ends, num_classes))[metric]
         short += np.sum(values[:, 1:] <= keep * values[:, :1], axis=0)
     return (1 + short) / (1 + DRAWS)
+
+
+def _kinds(
+    labels: np.ndarray, tier1: np.ndarray, tier2: np.ndarray, deferrals: np.ndarray, steps: int, num_classes: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """The kinds of example, the longest deferred first, and the share of each, with a loss spread over the classes.
+
+    Returns: columns (kinds,) steps left to tier 1, label, tier-1 and tier-2 answer; shares (kinds,).
+    """
+    classes = np.arange(num_classes)
+    added = (np.full(num_classes, steps), classes, (classes + 1) % num_classes, classes)
+    shape = (steps + 1, num_classes, num_classes, num_classes)
+    own = (steps - deferrals, labels, tier1, tier2)
+    codes = np.concatenate([np.ravel_multi_index(columns, shape) for columns in (own, added)])
+    kinds, kind_of = np.unique(codes, return_inverse=True)
+    weights = np.append(np.ones(len(labels)), np.full(num_classes, 1 / num_classes))
+    return list(np.unravel_index(kinds, shape)), np.bincount(kind_of, weights) / weights.sum()
 
 
 def _drawn_counts(

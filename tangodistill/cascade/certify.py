@@ -18,7 +18,7 @@ from tangodistill.metrics import METRICS, check_class_ids
 
 EXACT, BOOTSTRAP = "an exact paired test, valid at any n", "a paired bootstrap, valid for large n"
 STEPS = 400
-NEARLY_ONE = 1 - 1e-6
+NEARLY_ONE = 1 - 1e-5  # closer to 1, neighbours would share a float32
 MOST_EXAMPLES = 10_000_000
 BOUND_ERROR = 1e-4  # of each of two bounds that hold for all thresholds at once
 
@@ -117,8 +117,8 @@ def certify(
         n=len(labels),
         threshold=float(grid[last]) if certified else None,
         deferral_rate=float(rate[last]) if certified else None,
-        examples_needed=None if certified else _examples(hardest[first_useful], len(labels), level),
-        examples_for_plain=_examples(hardest[max(cheapest_safe, first_useful)], len(labels), level),
+        examples_needed=None if certified else _needed_at_all(hardest[first_useful], len(labels), level),
+        examples_for_plain=_needed_amid_losses(hardest[max(cheapest_safe, first_useful)], len(labels), level),
     )
 
 
@@ -126,7 +126,7 @@ def threshold_grid(num_classes: int) -> np.ndarray:
     """(steps,) float32 thresholds from nearly 1 down to 1/classes, where tier 1 stands alone: even in their logit.
 
     >>> [round(float(threshold), 4) for threshold in threshold_grid(4)[[0, 200, 399]]]
-    [1.0, 0.9982, 0.25]
+    [1.0, 0.9945, 0.25]
     """
     top, bottom = (np.log(p / (1 - p)) for p in (NEARLY_ONE, 1 / num_classes))
     return (1 / (1 + np.exp(-np.linspace(top, bottom, STEPS)))).astype(np.float32)
@@ -162,16 +162,30 @@ def _standing(deferrals: np.ndarray) -> np.ndarray:
     return np.cumsum(np.bincount(deferrals, minlength=STEPS + 1))[:STEPS]
 
 
-def _examples(p_value: float, n: int, level: float) -> int | None:
-    """About how many examples, n of which give this p-value, give one of 1 - level: z grows as their square root.
+def _needed_at_all(p_value: float, n: int, level: float) -> int | None:
+    """About how many examples, n of which give this p-value, give one of 1 - level, where losses are rare.
 
-    Rounded up to two figures; None for more than anybody labels.
+    The chance of seeing none then falls exponentially with their number.
     """
-    if p_value >= 0.5:
+    return _about(n * np.log(1 - level) / np.log(p_value)) if p_value < 1 else None
+
+
+def _needed_amid_losses(p_value: float, n: int, level: float) -> int | None:
+    """The same where losses are many: the normal quantile then grows as the square root of their number."""
+    quantile = NormalDist().inv_cdf
+    return _about(n * (quantile(1 - level) / quantile(p_value)) ** 2) if p_value < 0.5 else None
+
+
+def _about(examples: float) -> int | None:
+    """Rounded up to two figures; None for more than MOST_EXAMPLES.
+
+    >>> _about(1234.5), _about(7.2), _about(1e9)
+    (1300, 8, None)
+    """
+    if examples > MOST_EXAMPLES:
         return None
-    size = n * (NormalDist().inv_cdf(1 - level) / NormalDist().inv_cdf(p_value)) ** 2
-    unit = 10 ** max(int(np.log10(max(size, 1))) - 1, 0)
-    return int(np.ceil(size / unit)) * unit if size <= MOST_EXAMPLES else None
+    unit = 10 ** max(int(np.log10(examples)) - 1, 0)
+    return int(np.ceil(examples / unit)) * unit
 
 
 def _check(metric: str, keep: float, level: float) -> None:

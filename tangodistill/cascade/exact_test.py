@@ -11,7 +11,7 @@ endpoints").
 import numpy as np
 
 GAIN_RATES = 100  # at which the p-value is computed; between them it hardly changes
-TAIL = 8  # standard deviations, beyond which an outcome's probability is left out
+TAIL = 6  # standard deviations, beyond which an outcome's probability is left out
 
 
 def exact_p_values(losses: np.ndarray, gains: np.ndarray, n: int, margin: float, most_gains: float) -> np.ndarray:
