@@ -127,15 +127,15 @@ def chosen_table(measured: Measured) -> str:
 
 def confidence_note(measured: Measured) -> str:
     """What is certain of unseen data, or why nothing is; empty for a run that was measured before this was asked."""
-    certain, metric = measured.summary.get("chosen_with_confidence"), METRIC_NAMES[measured.metric]
+    certain = measured.summary.get("chosen_with_confidence")
     if not certain:
         return ""
     if certain["threshold"] is None:
         return paragraph(f"No guarantee: {certain['reason']}.", "note")
     return paragraph(
-        f"With {100 * certain['confidence']:g} % confidence, a threshold of {certain['threshold']:.6g} meets the target "
-        f"on unseen data of the same kind too, by {certain['method']}. Here it keeps "
-        f"{percent(measured.share_of_second(certain['metric_value']))} of the teacher’s {metric}, defers "
+        f"With {100 * certain['confidence']:g} % confidence, a threshold of {certain['threshold']:.6g} meets the "
+        f"target on unseen data of the same kind too, by {certain['method']}. Here it keeps "
+        f"{percent(measured.share_of_second(certain['metric_value']))} of the teacher’s metric, defers "
         f"{percent(certain['deferral_rate'])} and is {times(certain['speedup_best_batch'])} faster at best batch "
         f"(predicted).",
         "note",

@@ -20,14 +20,15 @@ def test_p_values_agree_with_a_loop_over_draws_of_rows(metric, classes):
     # an example more, that tier 1 alone gets wrong and no threshold defers: a share of it in each class
     weights = np.append(np.ones(len(labels)), np.full(classes, 1 / classes)) / (len(labels) + 1)
     n, each = len(labels), np.arange(classes)
-    labels_, tier1_, tier2_, deferrals_ = map(np.append, (labels, tier1, tier2, deferrals), (each, each - 1, each, 0 * each))
+    added = (each, (each + 1) % classes, each, 0 * each)
+    labels_, tier1_, tier2_, deferrals_ = map(np.append, (labels, tier1, tier2, deferrals), added)
     rng, draws = np.random.default_rng(1), 500
     short = np.zeros(STEPS)
     for _ in range(draws):
         rows = rng.choice(n + classes, n, p=weights)
         second = score(metric, labels_[rows], tier2_[rows], classes)
         for step in range(STEPS):
-            answers = np.where(deferrals_ > step, tier2_, tier1_) % classes
+            answers = np.where(deferrals_ > step, tier2_, tier1_)
             short[step] += score(metric, labels_[rows], answers[rows], classes) <= 0.93 * second
     found = bootstrap_p_values(metric, labels, tier1, tier2, deferrals, STEPS, classes, keep=0.93)
     np.testing.assert_allclose(found, short / draws, atol=0.08)

@@ -115,7 +115,7 @@ def test_the_certified_threshold_is_read_on_the_report_role(real_case):
 
 
 @pytest.mark.parametrize(
-    ("keep", "reason"), [(0.99, "100 calibration examples are too few to keep 0.99 of tier 2"), (1.0, "below 1, got 1.0")]
+    ("keep", "reason"), [(0.99, "100 calibration examples are too few to keep 0.99"), (1.0, "below 1, got 1.0")]
 )
 def test_without_a_certified_threshold_the_reason_stands_beside_the_same_keys(real_case, keep, reason):
     few = tuple(column[:100] for column in (*real_case.answers, real_case.confidence))
