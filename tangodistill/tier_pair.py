@@ -12,7 +12,7 @@ from tangodistill.data.splits import load_roles
 from tangodistill.metrics import class_counts, scores_from_counts
 from tangodistill.runtime.cascade_folder import read_cascade
 from tangodistill.runtime.engines import Engine, label_columns, load_engine
-from tangodistill.runtime.run_files import read_metric, read_table
+from tangodistill.runtime.measured_files import read_metric, read_table
 from tangodistill.user_error import UserError
 
 

@@ -1,12 +1,13 @@
 """The table of operating points and the summary that are written beside a measured cascade."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import numpy as np
 
 from tangodistill.cascade.baselines import Baseline, oracle, random_baseline
-from tangodistill.cascade.choose import Target, choose
+from tangodistill.cascade.certify import certify
+from tangodistill.cascade.choose import ChosenPoint, Target, choose, point_at
 from tangodistill.cascade.speedup import (
     Timing,
     area,
@@ -20,6 +21,7 @@ from tangodistill.metrics import METRICS, score
 
 FRACTIONS = {"speedup_at_99": 0.99, "speedup_at_98": 0.98}
 """Of the second tier's metric."""
+CONFIDENCE = 0.95
 
 
 def operating_points(
@@ -93,6 +95,32 @@ def summarise(
         "oracle": of_baseline(oracle(*tiers)),
         "best_on_report": best,
     }
+
+
+def chosen_with_confidence(
+    points: Mapping[str, np.ndarray],
+    calibration: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    num_classes: int,
+    metric: str,
+    target: Target,
+    plain: float,
+) -> dict:
+    """The point that keeps the target on unseen data with 95 % confidence, ready for JSON.
+
+    Where nothing can be certified, the values are None and `reason` says why and what it would take.
+
+    Args: `points` of the report role from `operating_points`; `calibration` labels, both tiers' predictions, and
+    confidences, each (n,); `target` of the kind "keep"; `plain` the threshold chosen without confidence.
+    """
+    record = {"confidence": CONFIDENCE, "method": None, "examples_needed": None, "examples_for_plain": None}
+    empty = dict.fromkeys(field.name for field in fields(ChosenPoint))
+    try:
+        found = certify(metric, *calibration, num_classes, target.value, CONFIDENCE, plain)
+    except ValueError as error:  # a target that leaves no room for a loss
+        return {**record, **empty, "reason": str(error)}
+    record |= {name: getattr(found, name) for name in ("method", "examples_needed", "examples_for_plain")}
+    point = empty if found.threshold is None else asdict(point_at(points, found.threshold, metric))
+    return {**record, **point, "reason": found.reason}
 
 
 def _curve_summary(

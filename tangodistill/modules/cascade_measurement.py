@@ -12,7 +12,7 @@ from tangodistill import __version__
 from tangodistill.cascade.calibrate import calibration
 from tangodistill.cascade.choose import ChosenPoint, Target, choose, point_at
 from tangodistill.cascade.speedup import timing_of
-from tangodistill.cascade.summary import operating_points, summarise
+from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
 from tangodistill.latency.timer import is_unsteady, ratio_interval, time_interleaved
@@ -89,6 +89,14 @@ class CascadeMeasurement:
                 points["report"], *_arrays(roles["report"]), timings["report"], classes, task.metric, self.target
             ),
             "chosen": self._chosen(chosen, measured, frames["report"], tokens),
+            "chosen_with_confidence": chosen_with_confidence(
+                points["report"],
+                (*_arrays(roles["calibration"]), roles["calibration"].confidence),
+                classes,
+                task.metric,
+                self.target,
+                chosen.threshold,
+            ),
             "calibration_of_tier1": calibration(
                 roles["report"].labels, roles["report"].predictions(1), roles["report"].confidence
             ),

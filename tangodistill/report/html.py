@@ -54,7 +54,12 @@ def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
     body = (
         f'<header><p class="eyebrow">tangodistill · {escape(data_name(measured.summary))}</p>'
         f"<h1>{escape(headline(measured))}</h1>{paragraph(_second_sentence(measured))}</header><main>",
-        section("At a glance", tables.main_table(measured), paragraph(_how_timed(summary), "note")),
+        section(
+            "At a glance",
+            tables.main_table(measured),
+            paragraph(_how_timed(summary), "note"),
+            tables.confidence_note(measured),
+        ),
         section("How fast at 99 % and 98 % of the second tier", tables.speedup_table(measured)),
         section("Leaving early: DeeBERT", exit_table(measured), run_table(measured)),
         section(

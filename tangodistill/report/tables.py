@@ -93,11 +93,17 @@ def speedup_table(measured: Measured) -> str:
 
 
 def chosen_table(measured: Measured) -> str:
-    """The chosen operating point beside the best one on the report data itself (the paper's reading)."""
+    """The chosen operating point beside the one that is certified on the same calibration data, and beside the best
+    one on the report data itself (the paper's reading)."""
     chosen, best = measured.summary["chosen"], measured.summary.get("best_on_report")
+    certain = measured.summary.get("chosen_with_confidence") or {"threshold": None}
     rows = []
-    for name, point in (("Chosen on calibration", chosen), ("Best on report (the paper's reading)", best)):
-        if point is None:
+    for name, point in (
+        ("Chosen on calibration", chosen),
+        ("The same with confidence", certain),
+        ("Best on report (the paper's reading)", best),
+    ):
+        if point is None or point["threshold"] is None:
             continue
         here = measured.point_at(point["deferral_rate"])
         value = point["metric_value"]
@@ -117,6 +123,23 @@ def chosen_table(measured: Measured) -> str:
     ]
     where = f"Target: {chosen['target']}; threshold chosen on {chosen['chosen_on']}, n = {len(measured.calibration):,}"
     return table(f"{where}; values on {data_name(measured.summary)}", header, rows, strong=[0])
+
+
+def confidence_note(measured: Measured) -> str:
+    """What is certain of unseen data, or why nothing is; empty for a run that was measured before this was asked."""
+    certain = measured.summary.get("chosen_with_confidence")
+    if not certain:
+        return ""
+    if certain["threshold"] is None:
+        return paragraph(f"No guarantee: {certain['reason']}.", "note")
+    return paragraph(
+        f"With {100 * certain['confidence']:g} % confidence, a threshold of {certain['threshold']:.6g} meets the "
+        f"target on unseen data of the same kind too, by {certain['method']}. Here it keeps "
+        f"{percent(measured.share_of_second(certain['metric_value']))} of the teacher’s metric, defers "
+        f"{percent(certain['deferral_rate'])} and is {times(certain['speedup_best_batch'])} faster at best batch "
+        f"(predicted).",
+        "note",
+    )
 
 
 def time_check(measured: Measured) -> str:

@@ -18,7 +18,7 @@ def print_summary(summary: Mapping) -> None:
 
 
 def summary_table(summary: Mapping) -> Table:
-    """Metric, speed and deferral of both tiers and of the chosen cascade, on the report role.
+    """Metric, speed and deferral of both tiers and of the chosen cascades, on the report role.
 
     Args:
         summary: contents of summary.json.
@@ -53,6 +53,17 @@ def summary_table(summary: Mapping) -> Table:
         percent(chosen["deferral_rate"]),
         style="bold",
     )
+    if (certain := summary.get("chosen_with_confidence", {})).get("threshold") is not None:
+        table.add_row(
+            f"cascade, {100 * certain['confidence']:g} % sure",
+            hundredfold(certain["metric_value"]),
+            times(certain["speedup"]),
+            times(certain["speedup_best_batch"]),
+            rate(summary["n"] / certain["predicted_s"]),
+            percent(certain["deferral_rate"]),
+        )
+    elif certain:
+        table.caption += f"\n{certain['reason']}"
     if point := summary.get("deebert", {}).get("point_at_99"):
         (batched,) = (each for each in summary["deebert"]["batched"] if each["keeps"] == 0.99)
         table.add_row(

@@ -48,6 +48,11 @@ class CascadeRecord:
     calibrated_with: list[str] = field(default_factory=list)  # "engine-precision" of both tiers, in the calibration file
     format_version: int = FORMAT_VERSION
 
+    @property
+    def keys(self) -> list[str]:
+        """Engine and precision of each tier, as in `thresholds`."""
+        return [f"{tier.engine}-{tier.precision}" for tier in self.tiers]
+
     def threshold_for(self, engine: str, precision: str) -> float:
         """The threshold chosen with this engine and precision of the first tier: another one's doesn't hold."""
         key = f"{engine}-{precision}"

@@ -1,80 +1,135 @@
 """Another operating point for a measured cascade, from the files of its folder alone."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from tangodistill.cascade.certify import certify
 from tangodistill.cascade.choose import ChosenPoint, Target, point_at
 from tangodistill.cascade.choose import choose as choose_point
 from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade, write_record
-from tangodistill.runtime.run_files import read_metric, read_table
+from tangodistill.runtime.measured_files import read_keys, read_metric, read_table
+from tangodistill.runtime.recalibrate import recalibrate, tuned_batch_times
 from tangodistill.user_error import UserError
 
 
-def choose(folder: str, keep: float | None = None, max_ms: float | None = None, defer: float | None = None) -> Path:
+def choose(
+    folder: str,
+    keep: float | None = None,
+    max_ms: float | None = None,
+    defer: float | None = None,
+    confidence: float | None = None,
+) -> Path:
     """Choose another threshold on the calibration role, write it into cascade.json, and show what it does.
 
-    Give one target.
+    Give one target. With a confidence beside keep, the threshold is the cheapest that is certified to keep the share on
+    unseen data too, not on the calibration role alone.
 
     Args:
         folder: a cascade folder, for instance runs/demo/cascade.
         keep: share of the second tier's metric to keep, for instance 0.99; the cheapest such point.
         max_ms: milliseconds per example on average, one at a time; the best point within.
         defer: share of the examples that may go to the second tier; the best point within.
+        confidence: with keep, how sure the share must be kept on unseen data, for instance 0.95.
 
     Raises:
-        UserError: not one target, a file of the folder is missing, or no threshold meets the target.
+        UserError: not one target, a file of the folder is missing, or no threshold meets the target or can be
+            certified to.
     """
     given = {"keep": keep, "max_ms": max_ms, "defer": defer}
     targets = [(kind, value) for kind, value in given.items() if value is not None]
     if len(targets) != 1:
         found = " and ".join(f"--{kind}" for kind, _ in targets) or "none"
         raise UserError(f"Give one target: --keep 0.99, --max_ms 20 or --defer 0.15; found {found}.")
+    if confidence is not None and keep is None:
+        raise UserError(f"--confidence goes with --keep, not with --{targets[0][0]}: --keep 0.99 --confidence 0.95.")
     path, record = Path(folder), read_cascade(folder)
-    metric, points = read_metric(path), _calibration_points(path, record)
-    try:
-        target = Target(*targets[0])
-        on_calibration = choose_point(points, target, metric)
-    except ValueError as error:
-        raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
-    report = read_table(path, "operating_points")
-    chosen = point_at({name: report[name].to_numpy() for name in report}, on_calibration.threshold, metric)
-    _write(path, record, target, chosen)
-    print(_told(target, on_calibration, chosen, metric, report))
+    metric = read_metric(path)
+    if record.calibrated_with not in ([], record.keys):
+        recalibrate(path, record)
+    wish, on_calibration = _choose_on_calibration(path, record, metric, targets[0], confidence)
+    if _is_as_measured(path, record):
+        report = read_table(path, "operating_points")
+        chosen = point_at({name: report[name].to_numpy() for name in report}, on_calibration.threshold, metric)
+        _write(path, record, wish.target, chosen)
+        print(_told(wish, on_calibration), _told_of_report(chosen, metric, report), sep="\n")
+    else:
+        _write(path, record, wish.target, on_calibration)
+        print(_told(wish, on_calibration), _told_of_other_engines(path, record, on_calibration, metric), sep="\n")
     return path
 
 
-def _calibration_points(folder: Path, record: CascadeRecord) -> dict[str, np.ndarray]:
-    rows = read_table(folder, "calibration_predictions")
-    best = [tier.batch_size for tier in record.tiers]
-    predictions = [np.stack(rows[f"tier{tier}_logits"].to_numpy()).argmax(axis=1) for tier in (1, 2)]
-    return operating_points(
-        rows["label"].to_numpy(),
-        *predictions,
-        rows["confidence"].to_numpy(),
-        timing_of(rows, read_table(folder, "batch_times"), best),
-        len(record.label_names),
+@dataclass(frozen=True)
+class _Wish:
+    """What was asked for, and how it was met, in words."""
+
+    target: str
+    method: str
+
+
+def _choose_on_calibration(
+    folder: Path, record: CascadeRecord, metric: str, target: tuple[str, float], confidence: float | None
+) -> tuple[_Wish, ChosenPoint]:
+    rows, classes = read_table(folder, "calibration_predictions"), len(record.label_names)
+    predictions = (np.stack(rows[f"tier{tier}_logits"].to_numpy()).argmax(axis=1) for tier in (1, 2))
+    answers = (rows["label"].to_numpy(), *predictions, rows["confidence"].to_numpy())
+    batches = read_table(folder, "batch_times") if _is_as_measured(folder, record) else tuned_batch_times(folder, record)
+    timing = timing_of(rows, batches, [tier.batch_size for tier in record.tiers])
+    points = operating_points(*answers, timing, classes)
+    try:
+        wanted = Target(*target)
+        plain = choose_point(points, wanted, metric)
+        if confidence is None:
+            return _Wish(str(wanted), "chosen on it"), plain
+        found = certify(metric, *answers, classes, wanted.value, confidence, plain.threshold)
+    except ValueError as error:
+        raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+    if found.threshold is None:
+        raise UserError(f"{found.reason}. cascade.json is unchanged.")
+    method = (
+        f"certified on its {found.n:,} examples by {found.method} "
+        f"(without confidence: {plain.threshold:.4f}, which defers {plain.deferral_rate:.1%})"
     )
+    return _Wish(found.target, method), point_at(points, found.threshold, metric)
 
 
-def _write(folder: Path, record: CascadeRecord, target: Target, chosen: ChosenPoint) -> None:
+def _is_as_measured(folder: Path, record: CascadeRecord) -> bool:
+    """Whether the cascade runs on the engines that the cascade stage measured."""
+    return read_keys(folder) == record.keys
+
+
+def _write(folder: Path, record: CascadeRecord, target: str, chosen: ChosenPoint) -> None:
     first = record.tiers[0]
-    record.thresholds = {f"{first.engine}-{first.precision}": chosen.threshold}
+    record.thresholds = {**record.thresholds, f"{first.engine}-{first.precision}": chosen.threshold}
     chosen_on = record.chosen.get("chosen_on", "calibration")
     # measured_s: the point was not run for real
-    record.chosen = {"target": str(target), "chosen_on": chosen_on, **asdict(chosen), "measured_s": None}
+    record.chosen = {"target": target, "chosen_on": chosen_on, **asdict(chosen), "measured_s": None}
     write_record(folder, record)
 
 
-def _told(target: Target, calibration: ChosenPoint, report: ChosenPoint, metric: str, points: pd.DataFrame) -> str:
+def _told(wish: _Wish, calibration: ChosenPoint) -> str:
+    return (
+        f"Target: {wish.target}. Threshold {calibration.threshold:.4f}, which defers {calibration.deferral_rate:.1%} "
+        f"of the calibration role; {wish.method}."
+    )
+
+
+def _told_of_other_engines(folder: Path, record: CascadeRecord, chosen: ChosenPoint, metric: str) -> str:
+    return (
+        f"There: {metric} {chosen.metric_value:.4f}, {chosen.speedup:.2f}x one at a time, "
+        f"{chosen.speedup_best_batch:.2f}x at best batch sizes.\n"
+        f"The report role was measured with {' and '.join(read_keys(folder))}, and the cascade runs on "
+        f"{' and '.join(record.keys)} now: for its numbers, run the cascade stage on what `tune` found."
+    )
+
+
+def _told_of_report(report: ChosenPoint, metric: str, points: pd.DataFrame) -> str:
     second = float(points.loc[points["kind"] == "second_only", metric].iloc[0])
     return (
-        f"Target: {target}. Threshold {calibration.threshold:.4f}, chosen on the calibration role, "
-        f"which defers {calibration.deferral_rate:.1%} there.\n"
         f"On the report role: {metric} {report.metric_value:.4f} (second tier {second:.4f}), "
         f"{report.deferral_rate:.1%} deferred, {report.speedup:.2f}x one at a time, "
         f"{report.speedup_best_batch:.2f}x at best batch sizes, predicted from the measured times."

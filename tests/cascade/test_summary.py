@@ -6,7 +6,7 @@ from hypothesis import given
 from random_cascades import cases
 
 from tangodistill.cascade.choose import Target
-from tangodistill.cascade.summary import operating_points, summarise
+from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
 
 SPEEDUP_KEYS = {"batch1", "best_batch", "attained_batch1", "attained_best_batch", "reason"}
 
@@ -97,3 +97,30 @@ def test_a_target_out_of_reach_leaves_no_best_point(real_case):
 def test_times_of_other_examples_are_refused(real_case):
     with pytest.raises(ValueError, match="the times are of 1821 examples, the predictions of 10"):
         operating_points(*(a[:10] for a in real_case.answers), real_case.confidence[:10], real_case.timing, 2)
+
+
+def with_confidence(case, calibration, keep):
+    points = operating_points(*case.answers, case.confidence, case.timing, case.num_classes)
+    found = chosen_with_confidence(points, calibration, 2, "accuracy", Target("keep", keep), plain=0.8)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    return points, found
+
+
+def test_the_certified_threshold_is_read_on_the_report_role(real_case):
+    points, found = with_confidence(real_case, (*real_case.answers, real_case.confidence), 0.98)
+    row = np.searchsorted(points["threshold"][:-1], np.float32(found["threshold"]))
+    for name, column in (("deferral_rate", "deferral_rate"), ("metric_value", "accuracy"), ("speedup", "speedup")):
+        assert found[name] == points[column][row]
+    assert (found["confidence"], found["reason"]) == (0.95, None) and found["examples_for_plain"] is not None
+
+
+@pytest.mark.parametrize(
+    ("keep", "reason"), [(0.99, "100 calibration examples are too few to keep 0.99"), (1.0, "below 1, got 1.0")]
+)
+def test_without_a_certified_threshold_the_reason_stands_beside_the_same_keys(real_case, keep, reason):
+    few = tuple(column[:100] for column in (*real_case.answers, real_case.confidence))
+    found = with_confidence(real_case, few, keep)[1]
+    assert reason in found["reason"]
+    assert all(found[key] is None for key in ("threshold", "deferral_rate", "metric_value", "speedup", "predicted_s"))
+    assert found.keys() == with_confidence(real_case, (*real_case.answers, real_case.confidence), 0.98)[1].keys()
+    assert found["confidence"] == 0.95 and (found["examples_needed"] is None) == (keep == 1.0)

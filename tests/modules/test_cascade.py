@@ -100,6 +100,12 @@ def test_the_threshold_is_the_cheapest_that_keeps_the_target_on_the_calibration_
     assert summary["chosen"]["measured_s"] > 0 and summary["chosen"]["predicted_s"] > 0
 
 
+def test_what_can_be_certified_stands_beside_the_choice(files):
+    found = files[0]["chosen_with_confidence"]
+    assert found["confidence"] == 0.95 and found["method"] == "an exact paired test, valid at any n"
+    assert (found["threshold"] is None) == (found["reason"] is not None)
+
+
 def test_the_written_cascade_answers_as_its_files_say(cascade):
     report = pd.read_parquet(cascade / "predictions.parquet")
     summary = json.loads((cascade / "summary.json").read_text())

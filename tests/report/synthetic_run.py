@@ -8,7 +8,7 @@ import pandas as pd
 
 from tangodistill.cascade.choose import Target, choose
 from tangodistill.cascade.speedup import Timing
-from tangodistill.cascade.summary import operating_points, summarise
+from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
 from tangodistill.metrics import score
 
 SIZES = (1, 8, 32, 64)
@@ -116,6 +116,10 @@ def write_run(
             "deferral_rate": chosen.deferral_rate, "metric_value": chosen.metric_value,
             "predicted_s": chosen.predicted_s, "measured_s": slower * chosen.predicted_s,
         },
+        "chosen_with_confidence": chosen_with_confidence(
+            columns, (labels[:half], *(each[:half] for each in answers), calibration["confidence"].to_numpy()), classes,
+            metric, target, chosen.threshold,
+        ),
         "machine": {"cpu": "AMD EPYC 9R14", "cores": 2, "threads": 2, "load_average": [0.31, 0.22, 0.1]},
         "versions": {"tangodistill": "0.1.0", "torch": "2.13.0+cpu", "transformers": "5.24.0"}, "seed": 0,
         "calibration_of_tier1": {"ece": 0.0312, "auroc": 0.8321},

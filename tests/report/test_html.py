@@ -5,11 +5,13 @@ import shutil
 from html.parser import HTMLParser
 
 import pytest
+from rich.console import Console
 from synthetic_run import random_logits, write_run
 
 from tangodistill.report import markup
 from tangodistill.report.html import headline, write_report
 from tangodistill.report.run_files import read_measured
+from tangodistill.report.terminal import summary_table
 from tangodistill.user_error import UserError
 
 VOID = {"meta", "br", "img", "link", "hr"}
@@ -120,6 +122,48 @@ def test_main_table_holds_the_numbers_of_the_files(finished_run, page):
     assert re.findall(r"<td>(.*?)</td>", row) == [
         f"{100 * value:.1f}" for value in (second["accuracy"], first["accuracy"], chosen)
     ]
+
+
+CERTAIN = {
+    **{"confidence": 0.95, "method": "an exact paired test, valid at any n", "threshold": 0.987654, "reason": None},
+    **{"deferral_rate": 0.5, "metric_value": 0.8, "speedup": 1.9, "speedup_best_batch": 2.1, "predicted_s": 1.0},
+}
+
+
+def test_what_is_certain_of_unseen_data_stands_beside_the_plain_choice(own_run):
+    change_summary(own_run, lambda s: s.update(chosen_with_confidence=CERTAIN))
+    page = Page(write_report(own_run))
+    assert "With 95 % confidence, a threshold of 0.987654 meets the target on unseen data" in page.text
+    assert "defers 50.0 % and is 2.1× faster at best batch" in page.text
+    row = re.search(r"The same with confidence</th>(.*?)</tr>", page.source)[1]
+    assert re.findall(r"<td>(.*?)</td>", row)[:3] == ["0.987654", "50.0 %", "80.0"]
+
+
+def test_a_guarantee_that_cannot_be_given_says_why(finished_run, page):
+    reason = read_measured(finished_run / "cascade").summary["chosen_with_confidence"]["reason"]
+    assert reason.startswith("200 calibration examples are too few") and f"No guarantee: {reason}." in page.text
+    assert "The same with confidence" not in page.text
+
+
+def test_a_run_from_before_guarantees_still_has_its_page(own_run):
+    change_summary(own_run, lambda s: s.pop("chosen_with_confidence"))
+    text = Page(write_report(own_run)).text
+    assert "guarantee" not in text and "with confidence" not in text
+
+
+@pytest.mark.parametrize("certain", [CERTAIN, {**CERTAIN, "threshold": None, "reason": "7 examples are too few"}, None])
+def test_the_terminal_tells_it_too(finished_run, certain):
+    summary = read_measured(finished_run / "cascade").summary
+    summary["chosen"] |= {"speedup": 2.0, "measured_speedup_best_batch": 2.0}
+    summary |= {"chosen_with_confidence": certain} if certain else {}
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(summary_table(summary))
+    rows = [line for line in captured.get().splitlines() if "cascade, 95 % sure" in line]
+    assert len(rows) == (certain is CERTAIN)
+    if rows:
+        assert "1.9×" in rows[0] and "2.1×" in rows[0] and "400" in rows[0] and "50.0 %" in rows[0]
+    assert ("7 examples are too few" in captured.get()) == (certain is not None and certain is not CERTAIN)
 
 
 def test_missing_speedup_gives_its_reason(own_run):

@@ -47,7 +47,7 @@ def folder(tmp_path):
     ]
     pd.DataFrame(batches).to_parquet(tmp_path / "batch_times.parquet")
     pd.DataFrame(points(report, batches)).to_parquet(tmp_path / "operating_points.parquet")
-    (tmp_path / "summary.json").write_text(json.dumps({"metric": "accuracy"}))
+    (tmp_path / "summary.json").write_text(json.dumps({"metric": "accuracy", "tiers": [{"engine": "torch", "precision": "fp32"}] * 2}))
     tiers = [TierRecord(f"tier{i}", f"tier{i}", batch_size=8) for i in (1, 2)]
     for tier in tiers:
         (tmp_path / tier.path).mkdir()
@@ -111,6 +111,54 @@ def test_the_record_tells_the_report_role_and_that_nothing_was_run(folder, capsy
     assert record["target"] == "defer at most 0.3 of the examples"
     assert record["chosen_on"] == "calibration (dev.tsv)" and record["measured_s"] is None
     assert f"{share:.1%} deferred" in capsys.readouterr().out
+
+
+def test_with_confidence_the_threshold_is_certified_and_told_beside_the_plain_one(folder, capsys):
+    choose(str(folder), keep=0.8)
+    plain = written(folder)
+    choose(str(folder), keep=0.8, confidence=0.95)
+    record = written(folder)["chosen"]
+    assert record["target"] == "keep 0.8 of tier 2 with 95 % confidence"
+    assert record["threshold"] > plain["chosen"]["threshold"]
+    assert written(folder)["thresholds"] == {"torch-fp32": record["threshold"]}
+    rows = pd.read_parquet(folder / "predictions.parquet")
+    deferred = rows["confidence"].astype(np.float32) < np.float32(record["threshold"])
+    assert record["deferral_rate"] == pytest.approx(deferred.mean()) and record["measured_s"] is None
+    told = capsys.readouterr().out
+    assert "certified on its 60 examples by an exact paired test, valid at any n (without confidence: 0." in told
+    assert set(record) == set(plain["chosen"])
+
+
+def test_where_nothing_can_be_certified_the_numbers_are_told_and_nothing_is_written(folder):
+    before = (folder / "cascade.json").read_bytes()
+    message = (
+        r"^60 calibration examples are too few to keep 0\.99 of tier 2 with 95 % confidence: it takes about [\d,]+ to "
+        r"certify any threshold at all, and more than 10,000,000 for the one chosen without confidence\. "
+        r"cascade\.json is unchanged\.$"
+    )
+    with pytest.raises(UserError, match=message):
+        choose(str(folder), keep=0.99, confidence=0.95)
+    assert (folder / "cascade.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("metric", ["f1", "mcc"])
+def test_f1_and_mcc_are_certified_by_a_bootstrap(folder, metric, capsys):
+    (folder / "summary.json").write_text(json.dumps({"metric": metric}))
+    choose(str(folder), keep=0.5, confidence=0.9)
+    assert "by a paired bootstrap, valid for large n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"defer": 0.1, "confidence": 0.95}, "^--confidence goes with --keep, not with --defer: --keep 0.99 --conf"),
+        ({"keep": 1.0, "confidence": 0.95}, r"^With confidence, the share to keep must be .* below 1, got 1.0\.$"),
+        ({"keep": 0.9, "confidence": 95.0}, r"^The confidence must be above 0.5 and at most 0.999, .* got 95.0\.$"),
+    ],
+)
+def test_a_confidence_that_cannot_be_is_told(folder, arguments, message):
+    with pytest.raises(UserError, match=message):
+        choose(str(folder), **arguments)
 
 
 @pytest.mark.parametrize("targets", [{}, {"keep": 0.9, "defer": 0.1}])

@@ -1,7 +1,9 @@
 """The measured files of a cascade folder."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -27,7 +29,20 @@ def read_metric(folder: Path) -> str:
     Raises:
         UserError: summary.json is missing or damaged.
     """
+    return _summary(folder, lambda summary: summary["metric"])
+
+
+def read_keys(folder: Path) -> list[str]:
+    """Engine and precision of each tier when the cascade was measured.
+
+    Raises:
+        UserError: summary.json is missing or damaged.
+    """
+    return _summary(folder, lambda summary: [f"{tier['engine']}-{tier['precision']}" for tier in summary["tiers"]])
+
+
+def _summary(folder: Path, part: Callable[[dict], Any]) -> Any:
     try:
-        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))["metric"]
+        return part(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"Cannot read {folder / 'summary.json'} ({error}). Run the cascade stage again.") from error

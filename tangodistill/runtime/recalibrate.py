@@ -1,0 +1,71 @@
+"""The calibration role's answers and times by the engines that a cascade runs on now, after `tune` changed them."""
+
+import os
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+from rich.progress import track
+
+from tangodistill.cascade.confidence import confidence
+from tangodistill.runtime.cascade_folder import CascadeRecord
+from tangodistill.runtime.engines import Engine, label_columns, load_engine
+from tangodistill.runtime.measured_files import read_table
+from tangodistill.runtime.tuned import tuned_for_this_cpu
+from tangodistill.user_error import UserError
+
+WARMUP = 10  # examples
+
+
+def recalibrate(folder: Path, record: CascadeRecord) -> None:
+    """Rewrite calibration_predictions.parquet: each text through both tiers once, one at a time, and timed.
+
+    Raises:
+        UserError: the file holds no texts, or an engine can't be loaded.
+    """
+    rows = read_table(folder, "calibration_predictions")
+    if "text" not in rows:
+        raise UserError(f"{folder}/calibration_predictions.parquet holds no texts. Run the cascade stage again.")
+    texts, pairs = rows["text"].tolist(), rows["text_pair"].tolist() if "text_pair" in rows else None
+    for number, tier in enumerate(record.tiers, 1):
+        engine = load_engine(folder / tier.path, tier.engine, tier.precision, tier.max_length, tier.threads)
+        logits, seconds = _one_at_a_time(engine, texts, pairs, f"tier {number}")
+        rows[f"tier{number}_logits"] = list(logits[:, label_columns(engine, record.label_names)])
+        rows[f"tier{number}_time_s"] = seconds
+    rows["confidence"] = confidence(np.stack(rows["tier1_logits"].to_numpy()), record.score)
+    partial = folder / f".calibration.{os.getpid()}.parquet"
+    rows.to_parquet(partial, index=False)
+    os.replace(partial, folder / "calibration_predictions.parquet")
+    record.calibrated_with = record.keys
+
+
+def tuned_batch_times(folder: Path, record: CascadeRecord) -> pd.DataFrame:
+    """The rows of batch_times.parquet that `tune` measured for the engines in use: batch size 1 and the best one.
+
+    Raises:
+        UserError: tune.json is missing, or holds other engines than cascade.json.
+    """
+    rows = []
+    for number, (tier, choice) in enumerate(zip(record.tiers, tuned_for_this_cpu(folder), strict=True), 1):
+        if (choice.key, choice.batch_size) != (record.keys[number - 1], tier.batch_size):
+            raise UserError(f"{folder}: tune.json and cascade.json differ. Run `python -m tangodistill tune` again.")
+        speeds = {1: choice.throughput_batch1_per_s, choice.batch_size: choice.throughput_best_batch_per_s}
+        rows += [{"tier": number, "batch_size": size, "n": 1, "seconds": 1 / speed} for size, speed in speeds.items()]
+    return pd.DataFrame(rows)
+
+
+def _one_at_a_time(engine: Engine, texts: list[str], pairs: list[str] | None, title: str) -> tuple[np.ndarray, list]:
+    """Logits (n, classes) and seconds (n,)."""
+
+    def run(i: int) -> np.ndarray:
+        return engine.logits([texts[i]], None if pairs is None else [pairs[i]])[0]
+
+    for i in range(min(WARMUP, len(texts))):
+        run(i)
+    logits, seconds = [], []
+    for i in track(range(len(texts)), description=title):
+        started = perf_counter()
+        logits.append(run(i))
+        seconds.append(perf_counter() - started)
+    return np.stack(logits), seconds
