@@ -5,7 +5,7 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
@@ -193,10 +193,12 @@ def _write(folder: Path, found: list[Agreement]) -> None:
 
 def _show(found: list[Agreement], metric: str) -> None:
     table = Table(title="formats against PyTorch fp32, on the calibration role")
-    for heading in ("tier", "format", metric, "PyTorch", "same labels", "max logit difference", ""):
-        table.add_column(heading)
+    for heading in ("tier", "format", metric, "PyTorch", "same", "Δ logit", ""):
+        table.add_column(heading, no_wrap=True)
     for row in found:
-        cells: list[Any] = [row.tier, row.key, f"{row.metric:.4f}", f"{row.torch_metric:.4f}", f"{row.same_labels:.2%}"]
-        verdict = f"refused: {row.refused}" if row.refused else "kept"
-        table.add_row(*map(str, cells), f"{row.max_difference:.2g}", verdict)
+        scores = f"{row.metric:.4f}", f"{row.torch_metric:.4f}", f"{row.same_labels:.2%}", f"{row.max_difference:.2g}"
+        table.add_row(str(row.tier), row.key, *scores, "refused" if row.refused else "kept")
     Console().print(table)
+    for row in found:
+        if row.refused:
+            print(f"Tier {row.tier}, {row.key} is refused: it {row.refused}.")

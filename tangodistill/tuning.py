@@ -134,9 +134,10 @@ def _use(folder: Path, rows: list[Timing]) -> None:
 
 def _show(rows: list[Timing]) -> None:
     table = Table(title="from raw text to label, on this machine")
-    for heading in ("tier", "engine", "threads", "one at a time, per s", "best batch", "in batches, per s", ""):
-        table.add_column(heading)
+    for heading in ("tier", "engine", "threads", "batch 1", "best batch", "", ""):
+        table.add_column(heading, no_wrap=True)
     for row in sorted(rows, key=lambda row: (row.tier, -row.merit)):
-        speeds = f"{row.throughput_batch1_per_s:,.0f}", str(row.batch_size), f"{row.throughput_best_batch_per_s:,.0f}"
-        table.add_row(str(row.tier), row.key, str(row.threads), *speeds, "chosen" if row.chosen else "")
+        speeds = f"{row.throughput_batch1_per_s:,.0f}/s", f"{row.throughput_best_batch_per_s:,.0f}/s"
+        batch, mark = f"by {row.batch_size}", "chosen" if row.chosen else ""
+        table.add_row(str(row.tier), row.key, str(row.threads), *speeds, batch, mark)
     Console().print(table)

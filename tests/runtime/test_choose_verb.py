@@ -143,7 +143,7 @@ def test_where_nothing_can_be_certified_the_numbers_are_told_and_nothing_is_writ
 
 @pytest.mark.parametrize("metric", ["f1", "mcc"])
 def test_f1_and_mcc_are_certified_by_a_bootstrap(folder, metric, capsys):
-    (folder / "summary.json").write_text(json.dumps({"metric": metric}))
+    (folder / "summary.json").write_text(json.dumps({"metric": metric, "tiers": [{"engine": "torch", "precision": "fp32"}] * 2}))
     choose(str(folder), keep=0.5, confidence=0.9)
     assert "by a paired bootstrap, valid for large n" in capsys.readouterr().out
 

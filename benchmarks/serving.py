@@ -1,0 +1,181 @@
+"""The cascade against what a user would run instead, from raw text, on the same texts, in interleaved repeats.
+
+    python benchmarks/serving.py runs/sst2/cascade --data SST-2 --task sst2 --json serving.json --figure serving.png
+
+Compared, each with its accuracy on all texts: the second tier and the cascade on the engines that serve, the first tier
+alone, `transformers.pipeline` of the second tier, the second tier in ONNX Runtime int8 where it was exported, and
+DeeBERT where a folder is given. One text at a time on `--single` texts spread evenly, and in batches of each one's best
+size on all texts.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from transformers import pipeline
+
+from tangodistill.data.sources import DatasetConfig
+from tangodistill.data.splits import load_roles
+from tangodistill.latency.batch_size import find_batch_sizes
+from tangodistill.latency.machine import describe_machine, library_versions
+from tangodistill.latency.timer import time_interleaved
+from tangodistill.runtime.cascade_folder import GRAPHS, read_cascade
+from tangodistill.runtime.early_exit import EarlyExitEngine
+from tangodistill.runtime.engines import Engine, label_columns, load_engine
+from tangodistill.runtime.exported import GRAPH_OF
+from tangodistill.runtime.predictor import CascadePredictor
+
+Answer = Callable[[list[str], list[str] | None, int], np.ndarray]  # texts, second texts, batch size -> label ids
+
+
+@dataclass
+class Contender:
+    """Something that labels texts."""
+
+    answer: Answer
+    engine: str
+    batch_size: int = 0
+    accuracy: float = 0.0
+
+
+def of_engine(engine: Engine, label_names: tuple[str, ...]) -> Contender:
+    columns = label_columns(engine, label_names)
+    return Contender(lambda texts, pairs, size: engine.logits(texts, pairs, size)[:, columns].argmax(axis=1), engine.key)
+
+
+def of_cascade(cascade: CascadePredictor) -> Contender:
+    """Both tiers at their own best batch sizes, or both at 1."""
+    single = CascadePredictor(
+        (cascade.first.engine, cascade.second.engine), cascade.label_names, cascade.threshold, (1, 1),
+        cascade.text_columns, cascade.score,
+    )  # fmt: skip
+
+    def answer(texts: list[str], pairs: list[str] | None, size: int) -> np.ndarray:
+        if size > 1:
+            return cascade.answer(texts, pairs).predictions
+        rows = [single.answer([text], [pairs[i]] if pairs else None) for i, text in enumerate(texts)]
+        return np.array([row.predictions[0] for row in rows])
+
+    return Contender(answer, f"{cascade.first.engine.key} + {cascade.second.engine.key}", cascade.second.batch_size)
+
+
+def of_pipeline(folder: Path, label_names: tuple[str, ...], max_length: int) -> Contender:
+    """As the library's documentation has it: texts in the order in which they come, padded to the longest of a batch."""
+    classify = pipeline("text-classification", model=str(folder), device="cpu")
+
+    def answer(texts: list[str], pairs: list[str] | None, size: int) -> np.ndarray:
+        rows = [{"text": a, "text_pair": b} for a, b in zip(texts, pairs, strict=True)] if pairs else texts
+        found = classify(rows, batch_size=size, truncation=True, max_length=max_length)
+        return np.array([label_names.index(row["label"]) for row in found])
+
+    return Contender(answer, "transformers.pipeline")
+
+
+def contenders(folder: Path, early_exit: str | None) -> dict[str, Contender]:
+    record, cascade = read_cascade(folder), CascadePredictor.from_pretrained(folder)
+    names, second = tuple(record.label_names), folder / record.tiers[1].path
+    length = cascade.second.engine.max_length
+    found = {
+        "second tier": of_engine(cascade.second.engine, names),
+        "cascade": of_cascade(cascade),
+        "first tier": of_engine(cascade.first.engine, names),
+        "pipeline": of_pipeline(second, names, length),
+    }
+    if (second / GRAPHS / GRAPH_OF["int8"]).is_file() and cascade.second.engine.key != "onnxruntime-int8":
+        found["int8"] = of_engine(load_engine(second, "onnxruntime", "int8", length, record.tiers[1].threads), names)
+    if early_exit:
+        found["second tier, PyTorch"] = of_engine(load_engine(second, "torch", "fp32", length), names)
+        found["DeeBERT"] = of_engine(EarlyExitEngine.load(early_exit, max_length=length), names)
+    return found
+
+
+def measure(found: dict[str, Contender], texts, pairs, labels, single: int, repeats: int) -> dict[str, dict]:
+    lengths = np.array([len(text.split()) for text in texts])
+    for name, contender in found.items():
+        if not contender.batch_size:
+            def run(rows, size, c=contender):
+                c.answer([texts[i] for i in rows], [pairs[i] for i in rows] if pairs else None, size)
+
+            contender.batch_size = find_batch_sizes({name: run}, {name: lengths}, 3, 20.0)[0][name]
+        answers = contender.answer(texts, pairs, contender.batch_size)
+        contender.accuracy = float((answers == labels).mean())
+    few = np.unique(np.linspace(0, len(texts) - 1, single).astype(int))
+    few_texts, few_pairs = [texts[i] for i in few], [pairs[i] for i in few] if pairs else None
+    alone = time_interleaved({n: lambda c=c: c.answer(few_texts, few_pairs, 1) for n, c in found.items()}, repeats)
+    batch = time_interleaved({n: lambda c=c: c.answer(texts, pairs, c.batch_size) for n, c in found.items()}, repeats)
+    return {
+        name: {
+            "engine": contender.engine,
+            "accuracy": contender.accuracy,
+            "best_batch_size": contender.batch_size,
+            "ms_one_at_a_time": (alone[name] / len(few) * 1e3).tolist(),
+            "ms_best_batch": (batch[name] / len(texts) * 1e3).tolist(),
+            "cascade_is_faster_one_at_a_time": spread(alone[name] / alone["cascade"]),
+            "cascade_is_faster_best_batch": spread(batch[name] / batch["cascade"]),
+        }
+        for name, contender in found.items()
+    }
+
+
+def spread(ratios: np.ndarray) -> list[float]:
+    """Median, lowest and highest of the repeats' ratios."""
+    return [float(np.median(ratios)), float(ratios.min()), float(ratios.max())]
+
+
+def draw(rows: dict[str, dict], path: str) -> None:
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 0.5 * len(rows) + 1.5), layout="constrained")
+    places = np.arange(len(rows))
+    for shift, key, label in ((-0.2, "ms_one_at_a_time", "one at a time"), (0.2, "ms_best_batch", "best batch")):
+        values = [np.median(row[key]) for row in rows.values()]
+        bars = axes.barh(places + shift, values, 0.38, label=label)
+        axes.bar_label(bars, [f"{value:.2f} ms" for value in values], padding=3, fontsize=8)
+    axes.set_yticks(places, [f"{name} ({row['accuracy']:.1%})" for name, row in rows.items()])
+    axes.set(xscale="log", xlabel="milliseconds per text, from raw text to label")
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cascade", type=Path)
+    parser.add_argument("--data", required=True, help="GLUE folder or table that the cascade was measured on")
+    parser.add_argument("--task", default="custom")
+    parser.add_argument("--early-exit", help="folder of a DeeBERT model on the same second tier")
+    parser.add_argument("--single", type=int, default=200, help="texts to run one at a time")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure")
+    arguments = parser.parse_args()
+    roles = load_roles(DatasetConfig(source=arguments.data, task=arguments.task))
+    texts = list(roles.report["text"])
+    pairs = list(roles.report["text_pair"]) if roles.task.is_pair else None
+    found = contenders(arguments.cascade, arguments.early_exit)
+    rows = measure(found, texts, pairs, np.asarray(roles.report["label"]), arguments.single, arguments.repeats)
+    print(f"{len(texts):,} texts of the report role ({roles.files['report']}); {torch.get_num_threads()} threads")
+    print(f"{'':22}{'accuracy':>9}{'ms, one':>9}{'ms, batch':>11}   cascade faster by: one at a time, in batches")
+    for name, row in rows.items():
+        one, many = row["cascade_is_faster_one_at_a_time"], row["cascade_is_faster_best_batch"]
+        print(
+            f"{name:22}{row['accuracy']:9.4f}{np.median(row['ms_one_at_a_time']):9.3f}"
+            f"{np.median(row['ms_best_batch']):11.3f}   {one[0]:.2f} ({one[1]:.2f}-{one[2]:.2f}), "
+            f"{many[0]:.2f} ({many[1]:.2f}-{many[2]:.2f})   {row['engine']}, batch {row['best_batch_size']}"
+        )
+    if arguments.json:
+        about = {"texts": len(texts), "machine": describe_machine(), "versions": library_versions()}
+        arguments.json.write_text(json.dumps({"rows": rows, **about}, indent=2) + "\n")
+    if arguments.figure:
+        draw(rows, arguments.figure)
+
+
+if __name__ == "__main__":
+    main()
