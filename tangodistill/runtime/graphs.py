@@ -5,13 +5,16 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from transformers import PreTrainedModel
 
 from tangodistill.models.load import position_limit
 from tangodistill.runtime.exported import GRAPH_OF
+from tangodistill.user_error import UserError
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OPSET = 18
@@ -35,24 +38,39 @@ def write_fp32(model: PreTrainedModel, inputs: dict[str, np.ndarray], folder: Pa
         model: fp32, in eval mode.
         inputs: an example batch, (2 or more, length of 3 or more) int64 each; its keys are what the graph reads.
         folder: where to write.
+
+    Raises:
+        UserError: the exporter fixed the batch size or the length.
     """
     path = folder / GRAPH_OF["fp32"]
     names = [name for name in INPUTS if name in inputs]
-    free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=position_limit(model))}
+    arguments = {
+        "args": tuple(torch.from_numpy(inputs[name]) for name in names),
+        "f": str(path),
+        "input_names": names,
+        "output_names": ["logits"],
+        "opset_version": OPSET,
+        "external_data": False,
+        "verbose": False,
+    }
     with _quiet(), torch.inference_mode(False), torch.no_grad():
-        torch.onnx.export(
-            _Logits(model, names).eval(),
-            tuple(torch.from_numpy(inputs[name]) for name in names),
-            str(path),
-            input_names=names,
-            output_names=["logits"],
-            dynamic_shapes=(tuple(free for _ in names),),
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        torch.onnx.export(_Logits(model, names).eval(), **arguments, **_free_dimensions(model, names))
+    _refuse_fixed(path)
     return path
+
+
+def _free_dimensions(model: PreTrainedModel, names: list[str]) -> dict[str, Any]:
+    """An exporter that leaves batch size and length free for this model: the newer one unrolls recurrent layers."""
+    if any(isinstance(module, torch.nn.RNNBase) for module in model.modules()):
+        return {"dynamo": False, "dynamic_axes": {name: {0: "batch", 1: "length"} for name in names}}
+    free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=position_limit(model))}
+    return {"dynamo": True, "dynamic_shapes": (tuple(free for _ in names),)}
+
+
+def _refuse_fixed(path: Path) -> None:
+    for node in onnx.load(path, load_external_data=False).graph.input:
+        if any(not size.dim_param for size in node.type.tensor_type.shape.dim):
+            raise UserError(f"{path}: the exporter fixed a dimension of {node.name}, so this model can't run in ONNX.")
 
 
 def write_int8(fp32: Path) -> Path:

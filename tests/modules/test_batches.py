@@ -16,7 +16,7 @@ class Texts:
         self.lengths = np.asarray(lengths)
 
     def batch(self, rows):
-        return {"input_ids": torch.as_tensor(rows)}
+        return {"input_ids": np.asarray(rows)}
 
 
 def labels_of(rows):

@@ -1,0 +1,192 @@
+"""A finished cascade made faster: export, tune, choose, and what each refuses."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tangodistill import exporting, tuning
+from tangodistill.cascade.speedup import timing_of
+from tangodistill.cascade.summary import operating_points
+from tangodistill.exporting import accepted, export
+from tangodistill.runtime.cascade_folder import GRAPHS, read_cascade, write_record
+from tangodistill.runtime.choose import choose
+from tangodistill.runtime.predictor import CascadePredictor
+from tangodistill.runtime.tuned import tuned_for_this_cpu
+from tangodistill.tier_pair import TierPair
+from tangodistill.tuning import tune
+from tangodistill.user_error import UserError
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory, bilstm_folder, bert_folder, make_record, texts):
+    """A cascade folder with the files that the cascade stage would have written."""
+    from tangodistill.runtime.cascade_folder import write_cascade
+
+    folder = tmp_path_factory.mktemp("measured") / "cascade"
+    record = make_record(calibrated_with=["torch-fp32", "torch-fp32"])
+    write_cascade(folder, record, [bilstm_folder, bert_folder])
+    predictor = CascadePredictor.from_pretrained(folder)
+    tiers = [tier.engine.logits(texts) for tier in (predictor.first, predictor.second)]
+    rows = pd.DataFrame(
+        {
+            "label": tiers[1].argmax(axis=1),
+            "tier1_logits": list(tiers[0]),
+            "tier2_logits": list(tiers[1]),
+            "confidence": predictor.answer(texts).confidence,
+            "tier1_time_s": 0.001,
+            "tier2_time_s": 0.01,
+            "text": texts,
+        }
+    )
+    rows.to_parquet(folder / "calibration_predictions.parquet")
+    batches = pd.DataFrame(
+        [
+            {"tier": tier, "batch_size": size, "repeat": 0, "n": 40, "seconds": each}
+            for tier, size, each in ((1, 1, 0.04), (1, 8, 0.02), (2, 1, 0.4), (2, 4, 0.2))
+        ]
+    )
+    batches.to_parquet(folder / "batch_times.parquet")
+    points = operating_points(
+        rows["label"].to_numpy(),
+        *(logits.argmax(axis=1) for logits in tiers),
+        rows["confidence"].to_numpy(),
+        timing_of(rows, batches, (8, 4)),
+        2,
+    )
+    pd.DataFrame(points).to_parquet(folder / "operating_points.parquet")
+    engines = [{"engine": "torch", "precision": "fp32"}] * 2
+    (folder / "summary.json").write_text(json.dumps({"metric": "accuracy", "tiers": engines}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported_once(measured, tmp_path_factory):
+    folder = shutil.copytree(measured, tmp_path_factory.mktemp("exported") / "cascade")
+    export(str(folder), min_same=0.9, max_drop=0.1)
+    return folder
+
+
+@pytest.fixture
+def folder(exported_once, tmp_path):
+    return shutil.copytree(exported_once, tmp_path / "cascade")
+
+
+def test_formats_are_checked_and_kept(folder):
+    rows = json.loads((folder / exporting.RECORD).read_text())
+    found = {(row["tier"], row["key"]): row for row in rows}
+    assert (1, "onnxruntime-int8") not in found and (2, "onnxruntime-int8") in found
+    assert (1, "openvino-int8_static") not in found  # of a recurrent tier nothing is quantised
+    for tier in (1, 2):
+        row = found[tier, "onnxruntime-fp32"]
+        assert row["same_labels"] == 1 and row["max_difference"] < 1e-5 and row["metric"] == row["torch_metric"]
+        assert accepted(folder, tier)[0] == "torch-fp32" and "onnxruntime-fp32" in accepted(folder, tier)
+
+
+def test_agreement_is_counted_as_by_hand(folder):
+    pair = TierPair.of_cascade(folder)
+    row = next(
+        row for row in json.loads((folder / exporting.RECORD).read_text())
+        if (row["tier"], row["key"]) == (2, "openvino-bf16")
+    )  # fmt: skip
+    own, torch = (pair.logits(pair.engine(2, key)) for key in ("openvino-bf16", "torch-fp32"))
+    assert row["same_labels"] == pytest.approx(np.mean(own.argmax(1) == torch.argmax(1)))
+    assert row["max_difference"] == pytest.approx(np.abs(own - torch).max(), abs=1e-6)
+    assert row["metric"] == pytest.approx(np.mean(own.argmax(1) == pair.labels))
+
+
+def test_a_format_that_loses_too_much_is_refused_and_removed(measured, tmp_path, capsys, monkeypatch):
+    folder = shutil.copytree(measured, tmp_path / "cascade")
+    logits = TierPair.logits
+    broken = lambda pair, engine: logits(pair, engine) * (-1 if engine.name == "onnxruntime" else 1)  # noqa: E731
+    monkeypatch.setattr(TierPair, "logits", broken)
+    export(str(folder), formats=["onnxruntime-fp32", "openvino-fp32"])
+    assert accepted(folder, 2) == ["torch-fp32", "openvino-fp32"]
+    assert (folder / "tier2" / GRAPHS / "fp32.onnx").is_file()  # OpenVINO runs it
+    export(str(folder), formats=["onnxruntime-fp32"])
+    assert accepted(folder, 2) == ["torch-fp32"]
+    assert not (folder / "tier2" / GRAPHS / "fp32.onnx").exists()
+    assert "Tier 2, onnxruntime-fp32 is refused: it loses 1.0000 of the metric; 0.002 is allowed." in capsys.readouterr().out
+
+
+def test_tune_then_choose_serves_by_another_engine(folder, texts, monkeypatch):
+    fast = ["onnxruntime-fp32"]
+    monkeypatch.setattr(tuning, "accepted", lambda folder, tier: fast)
+    before = CascadePredictor.from_pretrained(folder).predict(texts)
+    tune(str(folder), seconds=0.05)
+    record = read_cascade(folder)
+    assert record.keys == fast * 2 and record.thresholds == {"torch-fp32": 0.88}
+    assert [row.key for row in tuned_for_this_cpu(folder)] == fast * 2
+    with pytest.raises(UserError, match="no threshold for onnxruntime-fp32 .*Run `python -m tangodistill choose`"):
+        CascadePredictor.from_pretrained(folder)
+    choose(str(folder), defer=0.5)
+    record = read_cascade(folder)
+    assert record.calibrated_with == fast * 2 and "onnxruntime-fp32" in record.thresholds
+    rows = pd.read_parquet(folder / "calibration_predictions.parquet")
+    assert (rows["tier1_time_s"] > 0).all() and rows["tier1_time_s"].nunique() > 1
+    after = CascadePredictor.from_pretrained(folder)
+    assert 0 < np.mean([answer.tier == 2 for answer in after.predict(texts)]) <= 0.5
+    same_point = after.predict(texts, threshold=0.88)
+    assert [(answer.label, answer.tier) for answer in same_point] == [(answer.label, answer.tier) for answer in before]
+
+
+def test_the_fastest_by_both_speeds_is_chosen(folder):
+    tune(str(folder), seconds=0.05)
+    (cpu,) = json.loads((folder / "tune.json").read_text())["cpus"].values()
+    for tier in (1, 2):
+        rows = [row for row in cpu["rows"] if row["tier"] == tier]
+        best = max(rows, key=lambda row: row["throughput_batch1_per_s"] * row["throughput_best_batch_per_s"])
+        assert [row for row in rows if row["chosen"]] == [best]
+        assert {row["key"] for row in rows} == set(accepted(folder, tier))
+        assert read_cascade(folder).keys[tier - 1] == best["key"]
+
+
+def test_another_cpus_tuning_is_refused(folder, monkeypatch):
+    tune(str(folder), seconds=0.05)
+    monkeypatch.setattr("tangodistill.runtime.tuned.cpu_model", lambda: "Abacus 9000")
+    with pytest.raises(UserError, match="was measured on .*; this is Abacus 9000. Run `python -m tangodistill tune` here"):
+        tuned_for_this_cpu(folder)
+
+
+@pytest.mark.parametrize(("precision", "refused"), [("fp32", False), ("bf16", True)])
+def test_a_lower_precision_of_another_cpu_is_refused(cascade_folder, precision, refused):
+    record = read_cascade(cascade_folder)
+    record.tiers[0].precision, record.cpu = precision, "Abacus 9000"
+    record.thresholds[f"torch-{precision}"] = 0.9
+    write_record(cascade_folder, record)
+    if refused:
+        with pytest.raises(UserError, match="chosen in bf16 on Abacus 9000; this is .*Run `python -m tangodistill tune`"):
+            CascadePredictor.from_pretrained(cascade_folder)
+    else:
+        assert CascadePredictor.from_pretrained(cascade_folder).predict("good").label
+
+
+def test_a_first_tier_whose_answers_depend_on_the_batch_is_refused(cascade_folder):
+    record = read_cascade(cascade_folder)
+    record.tiers[0].engine, record.tiers[0].precision = "onnxruntime", "int8"
+    write_record(cascade_folder, record)
+    with pytest.raises(UserError, match="answers in int8 depend on their batch, so no threshold holds"):
+        CascadePredictor.from_pretrained(cascade_folder)
+
+
+@pytest.mark.parametrize("verb", [export, tune])
+def test_half_a_request_is_refused(verb, tmp_path):
+    with pytest.raises(UserError, match="Give a cascade folder, or all of --first_tier, --second_tier"):
+        verb(first_tier=str(tmp_path))
+    with pytest.raises(UserError, match="Give a cascade folder"):
+        verb()
+
+
+def test_without_export_there_is_nothing_to_tune(measured):
+    with pytest.raises(UserError, match="Run `python -m tangodistill export` first"):
+        tune(str(measured))
+
+
+def test_a_calibration_file_without_texts_is_refused(measured, tmp_path):
+    folder = shutil.copytree(measured, tmp_path / "cascade")
+    path = folder / "calibration_predictions.parquet"
+    pd.read_parquet(path).drop(columns="text").to_parquet(path)
+    with pytest.raises(UserError, match="holds no texts. Run the cascade stage again"):
+        export(str(folder))
