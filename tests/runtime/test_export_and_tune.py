@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,8 @@ from tangodistill.runtime.tuned import tuned_for_this_cpu
 from tangodistill.tier_pair import TierPair
 from tangodistill.tuning import tune
 from tangodistill.user_error import UserError
+
+NOT_IN_SERVING = {"torch", "transformers", "lightning", "wandb", "nlpaug", "torchtext", "datasets", "pandas"}
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +134,14 @@ def test_tune_then_choose_serves_by_another_engine(folder, texts, monkeypatch):
     assert 0 < np.mean([answer.tier == 2 for answer in after.predict(texts)]) <= 0.5
     same_point = after.predict(texts, threshold=0.88)
     assert [(answer.label, answer.tier) for answer in same_point] == [(answer.label, answer.tier) for answer in before]
+    assert not modules_after(f"CascadePredictor.from_pretrained({str(folder)!r}).predict('good')") & NOT_IN_SERVING
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level modules that a fresh process has loaded in the end."""
+    code = f"import sys; from tangodistill import CascadePredictor; {code}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
 
 
 def test_the_fastest_by_both_speeds_is_chosen(folder):
