@@ -45,7 +45,9 @@ class Contender:
 
 def of_engine(engine: Engine, label_names: tuple[str, ...]) -> Contender:
     columns = label_columns(engine, label_names)
-    return Contender(lambda texts, pairs, size: engine.logits(texts, pairs, size)[:, columns].argmax(axis=1), engine.key)
+    return Contender(
+        lambda texts, pairs, size: engine.logits(texts, pairs, size)[:, columns].argmax(axis=1), engine.key
+    )
 
 
 def of_cascade(cascade: CascadePredictor) -> Contender:
@@ -65,7 +67,7 @@ def of_cascade(cascade: CascadePredictor) -> Contender:
 
 
 def of_pipeline(folder: Path, label_names: tuple[str, ...], max_length: int) -> Contender:
-    """As the library's documentation has it: texts in the order in which they come, padded to the longest of a batch."""
+    """As its documentation has it: texts in the order in which they come, padded to the longest of a batch."""
     classify = pipeline("text-classification", model=str(folder), device="cpu")
 
     def answer(texts: list[str], pairs: list[str] | None, size: int) -> np.ndarray:
@@ -98,6 +100,7 @@ def measure(found: dict[str, Contender], texts, pairs, labels, single: int, repe
     lengths = np.array([len(text.split()) for text in texts])
     for name, contender in found.items():
         if not contender.batch_size:
+
             def run(rows, size, c=contender):
                 c.answer([texts[i] for i in rows], [pairs[i] for i in rows] if pairs else None, size)
 

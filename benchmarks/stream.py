@@ -2,8 +2,8 @@
 
     python benchmarks/stream.py runs/demo/cascade [--rows 10000 100000 1000000] [--threshold 0.9]
 
-The rows repeat the cascade's calibration texts. Each length runs in a process of its own, so that its peak memory is its
-own; the model's loading is not timed.
+The rows repeat the cascade's calibration texts. Each length runs in a process of its own, for the sake of its peak
+memory; the model's loading is not timed.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main() -> None:
         found = json.loads(subprocess.run(command, input=texts, capture_output=True, text=True, check=True).stdout)
         print(
             f"{rows:>9,} rows: {found['us_per_row']:7.1f} us a row ({found['rows_per_s']:,.0f}/s), "
-            f"{found['deferred']:.1%} deferred, {found['peak_mib']:.0f} MiB at the peak, {found['loaded_mib']:.0f} loaded"
+            f"{found['deferred']:.1%} deferred, {found['peak_mib']:.0f} MiB at the peak, {found['loaded_mib']:.0f} before"
         )
 
 

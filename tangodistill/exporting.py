@@ -98,7 +98,9 @@ def accepted(folder: Path, tier: int) -> list[str]:
     try:
         rows = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"Cannot read {folder / RECORD} ({error}). Run `python -m tangodistill export` first.") from error
+        raise UserError(
+            f"Cannot read {folder / RECORD} ({error}). Run `python -m tangodistill export` first."
+        ) from error
     return ["torch-fp32", *(row["key"] for row in rows if row["tier"] == tier and not row["refused"])]
 
 
@@ -128,7 +130,7 @@ def _export_tier(pair: TierPair, tier: int, formats: list[str], max_drop: float,
 
 
 def _offered(key: str, tier: int, reference: TorchEngine) -> bool:
-    """A tier that gates answers alike in every batch; of a recurrent tier next to nothing can be quantised statically."""
+    """A gate answers alike in every batch; of a recurrent tier next to nothing can be quantised statically."""
     precision = key.partition("-")[2]
     gate = tier == 1 and precision in BATCH_DEPENDENT
     return not gate and not (reference.facts.exact_length and precision.startswith("int8"))

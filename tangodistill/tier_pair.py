@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles

@@ -98,7 +98,9 @@ def _time(pair: TierPair, tier: int, key: str, threads: int, seconds: float) -> 
         pairs = [pair.pairs[i] for i in rows] if pair.pairs else None
         engine.logits([pair.texts[i] for i in rows], pairs, batch_size)
 
-    best, times = find_batch_sizes({"engine": run}, {"engine": engine.lengths(pair.texts, pair.pairs)}, REPEATS, seconds)
+    best, times = find_batch_sizes(
+        {"engine": run}, {"engine": engine.lengths(pair.texts, pair.pairs)}, REPEATS, seconds
+    )
     size = best["engine"]
     return Timing(tier, key, threads, size, _per_s(times, 1), _per_s(times, size))
 

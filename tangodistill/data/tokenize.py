@@ -45,7 +45,7 @@ class TextEncoder:
     def __init__(
         self, backend: Tokenizer, max_length: int, pad_id: int, with_type_ids: bool, truncation_side: str = "right"
     ):
-        self.pad_id, self.with_type_ids, self._backend = pad_id, with_type_ids, backend
+        self.max_length, self.pad_id, self.with_type_ids, self._backend = max_length, pad_id, with_type_ids, backend
         least = backend.num_special_tokens_to_add(is_pair=True) + 2  # a token of either text
         if max_length < least:
             raise UserError(f"max_length is {max_length}, but this tokenizer needs {least} at least; raise max_length")

@@ -22,8 +22,8 @@ from tangodistill.report.time_gap import time_gap
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.early_exit import EarlyExitEngine
 from tangodistill.runtime.engines import Engine, label_columns
-from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.runtime.predictor import CascadePredictor
+from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.tasks import Task
 
 ROLES = ("calibration", "report")
@@ -111,7 +111,10 @@ class CascadeMeasurement:
         write_record(folder, record)
         batches.to_parquet(folder / "batch_times.parquet", index=False)
         frames["report"].to_parquet(folder / "predictions.parquet", index=False)
-        texts = {"text": roles["calibration"].texts, **({"text_pair": pairs} if (pairs := roles["calibration"].pairs) else {})}
+        texts = {
+            "text": roles["calibration"].texts,
+            **({"text_pair": pairs} if (pairs := roles["calibration"].pairs) else {}),
+        }
         frames["calibration"].assign(**texts).to_parquet(folder / "calibration_predictions.parquet", index=False)
         pd.DataFrame(points["report"]).to_parquet(folder / "operating_points.parquet", index=False)
         write_json(folder / "summary.json", summary)

@@ -118,9 +118,7 @@ def batch_times(
     return [best["tier1"], best["tier2"]], frame
 
 
-def tokens_run(
-    engine: Engine, role: RoleAnswers, deferred: np.ndarray, batch_size: int
-) -> dict[str, float] | None:
+def tokens_run(engine: Engine, role: RoleAnswers, deferred: np.ndarray, batch_size: int) -> dict[str, float] | None:
     """Tokens per text, padding included, that a tier runs over all n texts and over the `deferred` (n,) ones."""
     if not deferred.any():
         return None

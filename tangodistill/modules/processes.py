@@ -32,9 +32,7 @@ def gathered(own: Any) -> list[Any]:
     return values
 
 
-def shared_logits(
-    engine: Engine, texts: Sequence[str], pairs: Sequence[str] | None, batch_size: int
-) -> np.ndarray:
+def shared_logits(engine: Engine, texts: Sequence[str], pairs: Sequence[str] | None, batch_size: int) -> np.ndarray:
     """Logits (n, classes) of all texts in every process, each batch run by one of them.
 
     The batches are those of one process, so the logits are too.

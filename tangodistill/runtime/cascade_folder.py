@@ -45,7 +45,9 @@ class CascadeRecord:
     thresholds: dict[str, float] = field(default_factory=dict)  # "engine-precision" of the first tier -> defer below
     chosen: dict[str, Any] = field(default_factory=dict)  # the operating point, its target, and what it was chosen on
     cpu: str = ""  # model of the CPU that batch sizes and times were measured on
-    calibrated_with: list[str] = field(default_factory=list)  # "engine-precision" of both tiers, in the calibration file
+    calibrated_with: list[str] = field(
+        default_factory=list
+    )  # "engine-precision" of both tiers, in the calibration file
     format_version: int = FORMAT_VERSION
 
     @property

@@ -77,7 +77,9 @@ def _choose_on_calibration(
     rows, classes = read_table(folder, "calibration_predictions"), len(record.label_names)
     predictions = (np.stack(rows[f"tier{tier}_logits"].to_numpy()).argmax(axis=1) for tier in (1, 2))
     answers = (rows["label"].to_numpy(), *predictions, rows["confidence"].to_numpy())
-    batches = read_table(folder, "batch_times") if _is_as_measured(folder, record) else tuned_batch_times(folder, record)
+    batches = (
+        read_table(folder, "batch_times") if _is_as_measured(folder, record) else tuned_batch_times(folder, record)
+    )
     timing = timing_of(rows, batches, [tier.batch_size for tier in record.tiers])
     points = operating_points(*answers, timing, classes)
     try:

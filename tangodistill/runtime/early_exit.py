@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from tangodistill.models.deebert import DeeBertForSequenceClassification
 from tangodistill.models.inputs import tensors
-from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.runtime.tier_folder import load_tier
+from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.user_error import UserError
 
 

@@ -48,26 +48,27 @@ class Engine(ABC):
 
     Args:
         facts: of the tier.
-        encoder: its tokenizer, truncating to `max_length`.
+        encoder: its tokenizer, truncating to no more than the tier allows.
         precision: of the arithmetic, one of `PRECISIONS`.
-        max_length: tokens kept of an example, special ones included; never more than the tier allows.
         threads: cores that one forward pass uses. In a run over batches as many passes as the cores allow run side by
             side. None: one pass at a time, on the cores that the process uses anyway.
     """
 
     name: str
 
-    def __init__(
-        self, facts: TierFacts, encoder: TextEncoder, precision: str, max_length: int, threads: int | None = None
-    ):
-        self.facts, self.encoder, self.precision = facts, encoder, precision
-        self.max_length, self.threads = max_length, threads
+    def __init__(self, facts: TierFacts, encoder: TextEncoder, precision: str, threads: int | None = None):
+        self.facts, self.encoder, self.precision, self.threads = facts, encoder, precision, threads
         self.passes_at_once = max(1, available_cores() // threads) if threads else 1
         self._pool = ThreadPoolExecutor(self.passes_at_once) if self.passes_at_once > 1 else None
 
     @property
     def label_names(self) -> tuple[str, ...]:
         return self.facts.label_names
+
+    @property
+    def max_length(self) -> int:
+        """Tokens kept of an example, special ones included."""
+        return self.encoder.max_length
 
     @property
     def key(self) -> str:

@@ -1,4 +1,4 @@
-"""What `export` leaves in a tier's folder: graphs, the tokenizer, and the facts to run them without the model's code."""
+"""What `export` leaves in a tier's folder: graphs, tokenizer, and the facts to run them without the model's code."""
 
 import json
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from tangodistill.data.tokenize import TextEncoder
 from tangodistill.runtime.cascade_folder import GRAPHS
 from tangodistill.runtime.engines import TierFacts
 from tangodistill.user_error import UserError
@@ -23,8 +24,10 @@ def write_facts(folder: Path, facts: TierFacts) -> None:
     os.replace(partial, folder / FACTS)
 
 
-def read_exported(folder: str | Path, precision: str) -> tuple[TierFacts, Tokenizer, Path]:
-    """Facts, tokenizer and graph of a tier folder.
+def read_exported(
+    folder: str | Path, precision: str, max_length: int | None = None
+) -> tuple[TierFacts, TextEncoder, Path]:
+    """Facts, encoder and graph of a tier folder; texts are cut to `max_length` tokens, or to what the tier allows.
 
     Raises:
         UserError: not exported, not in this precision, or a file is damaged; names it.
@@ -33,12 +36,11 @@ def read_exported(folder: str | Path, precision: str) -> tuple[TierFacts, Tokeni
     graph = exported / GRAPH_OF[precision]
     if not graph.is_file():
         found = ", ".join(sorted(path.stem for path in exported.glob("*.onnx"))) or "none"
-        raise UserError(
-            f"{graph} is missing (exported here: {found}). Write it with `python -m tangodistill export`."
-        )
+        raise UserError(f"{graph} is missing (exported here: {found}). Write it with `python -m tangodistill export`.")
     facts = _read(exported / FACTS, lambda path: _facts(json.loads(path.read_text(encoding="utf-8"))))
     tokenizer = _read(exported / TOKENIZER, lambda path: Tokenizer.from_file(str(path)))
-    return facts, tokenizer, graph
+    length = min(max_length or facts.max_length, facts.max_length)
+    return facts, TextEncoder(tokenizer, length, facts.pad_id, facts.with_type_ids, facts.truncation_side), graph
 
 
 def _facts(content: dict) -> TierFacts:

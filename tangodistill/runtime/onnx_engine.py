@@ -23,10 +23,9 @@ class OnnxEngine(Engine):
         facts: TierFacts,
         encoder: TextEncoder,
         precision: str,
-        max_length: int,
         threads: int | None = None,
     ):
-        super().__init__(facts, encoder, precision, max_length, threads)
+        super().__init__(facts, encoder, precision, threads)
         self._session = session
         self._names = [node.name for node in session.get_inputs()]
 
@@ -43,7 +42,7 @@ class OnnxEngine(Engine):
         Raises:
             UserError: a file is missing or damaged; names it.
         """
-        facts, tokenizer, graph = read_exported(folder, precision)
+        facts, encoder, graph = read_exported(folder, precision, max_length)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads or 0  # 0: one per core
@@ -53,9 +52,7 @@ class OnnxEngine(Engine):
         except Exception as error:  # its exceptions share no base class
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"{graph} cannot be read ({reason}). Run `python -m tangodistill export` again.") from error
-        length = min(max_length or facts.max_length, facts.max_length)
-        encoder = TextEncoder(tokenizer, length, facts.pad_id, facts.with_type_ids, facts.truncation_side)
-        return cls(session, facts, encoder, precision, length, threads)
+        return cls(session, facts, encoder, precision, threads)
 
     def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         return self._session.run(None, {name: inputs[name] for name in self._names})[0]

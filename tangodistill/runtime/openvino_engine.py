@@ -27,10 +27,9 @@ class OpenVinoEngine(Engine):
         facts: TierFacts,
         encoder: TextEncoder,
         precision: str,
-        max_length: int,
         threads: int | None = None,
     ):
-        super().__init__(facts, encoder, precision, max_length, threads)
+        super().__init__(facts, encoder, precision, threads)
         self._compiled = compiled
         self._names = [node.get_any_name() for node in compiled.inputs]
         self._own = threading.local()  # a request serves one thread at a time
@@ -48,7 +47,7 @@ class OpenVinoEngine(Engine):
         Raises:
             UserError: a file is missing or damaged; names it.
         """
-        facts, tokenizer, graph = read_exported(folder, precision)
+        facts, encoder, graph = read_exported(folder, precision, max_length)
         settings = {"INFERENCE_PRECISION_HINT": HINT_OF[precision], "NUM_STREAMS": 1}
         if threads:
             streams = max(1, available_cores() // threads)
@@ -58,9 +57,7 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UserError(f"{graph} cannot be read ({reason}). Run `python -m tangodistill export` again.") from error
-        length = min(max_length or facts.max_length, facts.max_length)
-        encoder = TextEncoder(tokenizer, length, facts.pad_id, facts.with_type_ids, facts.truncation_side)
-        return cls(compiled, facts, encoder, precision, length, threads)
+        return cls(compiled, facts, encoder, precision, threads)
 
     def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         if not hasattr(self._own, "request"):

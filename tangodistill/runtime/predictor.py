@@ -147,7 +147,9 @@ class CascadePredictor:
                 for inputs that come slowly. None: the input is there to be read.
         """
         threshold = self._checked(threshold)
-        drawn = chunks(rows, CHUNK_ROWS) if max_wait_ms is None else punctual_chunks(rows, CHUNK_ROWS, max_wait_ms / 1000)
+        drawn = (
+            chunks(rows, CHUNK_ROWS) if max_wait_ms is None else punctual_chunks(rows, CHUNK_ROWS, max_wait_ms / 1000)
+        )
         held = _Held(self)
         for chunk in self._tokenised_ahead(drawn):
             held.add(chunk, threshold)
@@ -220,7 +222,7 @@ class CascadePredictor:
     def _predictions(
         self, logits: np.ndarray, tier: int, confidence: np.ndarray, stands: np.ndarray
     ) -> list[Prediction | None]:
-        """Predictions (n,) of one tier from logits (n, classes) in the cascade's order; None where one doesn't stand."""
+        """One tier's predictions (n,) from logits (n, classes) in the cascade's order; None where one doesn't stand."""
         labels = logits.argmax(axis=1)
         probabilities = softmax(logits)[np.arange(len(labels)), labels]
         names, tier = self.label_names, int(tier)

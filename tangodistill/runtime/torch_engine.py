@@ -40,7 +40,7 @@ class TorchEngine(Engine):
         self.model = model.bfloat16() if precision == "bf16" else model
         facts = facts_of(model, tokenizer)
         length = min(max_length or facts.max_length, facts.max_length)
-        super().__init__(facts, TextEncoder.of(tokenizer, length), precision, length, threads)
+        super().__init__(facts, TextEncoder.of(tokenizer, length), precision, threads)
 
     @classmethod
     def load(

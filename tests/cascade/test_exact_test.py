@@ -52,7 +52,9 @@ def test_whatever_the_rates_it_errs_no_more_often_than_its_level(margin):
     for gain_rate in np.linspace(0.001, most_gains, 37):
         for excess in (0.0, 0.01, 0.02):  # beyond the margin too
             loss_rate = min(gain_rate + margin + excess, 1 - gain_rate)
-            chances = np.array([probability(*map(int, pair), n, loss_rate, gain_rate) for pair in zip(*outcomes(n))])
+            chances = np.array(
+                [probability(*map(int, pair), n, loss_rate, gain_rate) for pair in zip(*outcomes(n), strict=True)]
+            )
             for level in (0.01, 0.05, 0.2):
                 assert chances[p_values <= level].sum() <= level * 1.02
 

@@ -10,8 +10,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tangodistill.data.splits import load_roles
 from tangodistill.modules import CascadeData, CascadeModule, TinyBertIntermediateModule, TinyBertModule, TransferData
-from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.runtime.predictor import CascadePredictor
+from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.user_error import UserError
 
 SIZES = {"layers": 1, "hidden": 16, "heads": 2, "intermediate": 32}

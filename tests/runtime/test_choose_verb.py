@@ -47,7 +47,9 @@ def folder(tmp_path):
     ]
     pd.DataFrame(batches).to_parquet(tmp_path / "batch_times.parquet")
     pd.DataFrame(points(report, batches)).to_parquet(tmp_path / "operating_points.parquet")
-    (tmp_path / "summary.json").write_text(json.dumps({"metric": "accuracy", "tiers": [{"engine": "torch", "precision": "fp32"}] * 2}))
+    (tmp_path / "summary.json").write_text(
+        json.dumps({"metric": "accuracy", "tiers": [{"engine": "torch", "precision": "fp32"}] * 2})
+    )
     tiers = [TierRecord(f"tier{i}", f"tier{i}", batch_size=8) for i in (1, 2)]
     for tier in tiers:
         (tmp_path / tier.path).mkdir()
@@ -143,7 +145,9 @@ def test_where_nothing_can_be_certified_the_numbers_are_told_and_nothing_is_writ
 
 @pytest.mark.parametrize("metric", ["f1", "mcc"])
 def test_f1_and_mcc_are_certified_by_a_bootstrap(folder, metric, capsys):
-    (folder / "summary.json").write_text(json.dumps({"metric": metric, "tiers": [{"engine": "torch", "precision": "fp32"}] * 2}))
+    (folder / "summary.json").write_text(
+        json.dumps({"metric": metric, "tiers": [{"engine": "torch", "precision": "fp32"}] * 2})
+    )
     choose(str(folder), keep=0.5, confidence=0.9)
     assert "by a paired bootstrap, valid for large n" in capsys.readouterr().out
 

@@ -112,7 +112,10 @@ def test_a_format_that_loses_too_much_is_refused_and_removed(measured, tmp_path,
     export(str(folder), formats=["onnxruntime-fp32"])
     assert accepted(folder, 2) == ["torch-fp32"]
     assert not (folder / "tier2" / GRAPHS / "fp32.onnx").exists()
-    assert "Tier 2, onnxruntime-fp32 is refused: it loses 1.0000 of the metric; 0.002 is allowed." in capsys.readouterr().out
+    assert (
+        "Tier 2, onnxruntime-fp32 is refused: it loses 1.0000 of the metric; 0.002 is allowed."
+        in capsys.readouterr().out
+    )
 
 
 def test_tune_then_choose_serves_by_another_engine(folder, texts, monkeypatch):
@@ -158,7 +161,9 @@ def test_the_fastest_by_both_speeds_is_chosen(folder):
 def test_another_cpus_tuning_is_refused(folder, monkeypatch):
     tune(str(folder), seconds=0.05)
     monkeypatch.setattr("tangodistill.runtime.tuned.cpu_model", lambda: "Abacus 9000")
-    with pytest.raises(UserError, match="was measured on .*; this is Abacus 9000. Run `python -m tangodistill tune` here"):
+    with pytest.raises(
+        UserError, match="was measured on .*; this is Abacus 9000. Run `python -m tangodistill tune` here"
+    ):
         tuned_for_this_cpu(folder)
 
 
@@ -169,7 +174,9 @@ def test_a_lower_precision_of_another_cpu_is_refused(cascade_folder, precision, 
     record.thresholds[f"torch-{precision}"] = 0.9
     write_record(cascade_folder, record)
     if refused:
-        with pytest.raises(UserError, match="chosen in bf16 on Abacus 9000; this is .*Run `python -m tangodistill tune`"):
+        with pytest.raises(
+            UserError, match="chosen in bf16 on Abacus 9000; this is .*Run `python -m tangodistill tune`"
+        ):
             CascadePredictor.from_pretrained(cascade_folder)
     else:
         assert CascadePredictor.from_pretrained(cascade_folder).predict("good").label

@@ -36,7 +36,10 @@ def tiers(bert_folder, bilstm_folder, texts, tmp_path_factory):
     """Name -> folder of the model, folder of the graphs."""
     return {
         "bert": (bert_folder, exported(bert_folder, tmp_path_factory.mktemp("bert_graphs"), texts, quantise=True)),
-        "bilstm": (bilstm_folder, exported(bilstm_folder, tmp_path_factory.mktemp("bilstm_graphs"), texts, quantise=False)),
+        "bilstm": (
+            bilstm_folder,
+            exported(bilstm_folder, tmp_path_factory.mktemp("bilstm_graphs"), texts, quantise=False),
+        ),
     }
 
 
@@ -46,7 +49,9 @@ def load(tiers, tier, name, precision, **settings):
 
 
 @pytest.mark.parametrize("tier", ["bert", "bilstm"])
-@pytest.mark.parametrize(("name", "precision", "tolerance"), [(*key, 1e-5) for key in FP32] + [(*key, 0.2) for key in BF16])
+@pytest.mark.parametrize(
+    ("name", "precision", "tolerance"), [(*key, 1e-5) for key in FP32] + [(*key, 0.2) for key in BF16]
+)
 def test_logits_are_pytorchs(tiers, texts, tier, name, precision, tolerance):
     engine, reference = load(tiers, tier, name, precision), load(tiers, tier, "torch", "fp32")
     expected = reference.logits(texts)

@@ -8,8 +8,8 @@ import pytest
 
 from tangodistill.cascade.confidence import softmax
 from tangodistill.runtime.cascade_folder import read_cascade, write_record
-from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.runtime.predictor import CascadePredictor, Prediction
+from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.user_error import UserError
 
 NAMES = ("negative", "positive")
@@ -237,7 +237,9 @@ def test_the_held_rows_stay_few(predictor, texts, monkeypatch):
     confidence = predictor.answer(texts, threshold=0).confidence
     unsure, sure = texts[confidence.argmin()], texts[confidence.argmax()]
     drawn, rows = [], [unsure, *[sure] * 200]
-    stream = predictor.predict_iter((drawn.append(0) or row for row in rows), threshold=float(confidence.min() * 1.0001))
+    stream = predictor.predict_iter(
+        (drawn.append(0) or row for row in rows), threshold=float(confidence.min() * 1.0001)
+    )
     next(stream)
     assert len(drawn) <= 60
 
@@ -289,7 +291,9 @@ def test_an_unknown_engine_is_refused(cascade_folder):
     record = read_cascade(cascade_folder)
     record.tiers[1].engine = "abacus"
     write_record(cascade_folder, record)
-    with pytest.raises(UserError, match="tier2: no engine abacus-fp32; known: torch-fp32, torch-bf16, onnxruntime-fp32"):
+    with pytest.raises(
+        UserError, match="tier2: no engine abacus-fp32; known: torch-fp32, torch-bf16, onnxruntime-fp32"
+    ):
         CascadePredictor.from_pretrained(cascade_folder)
 
 
