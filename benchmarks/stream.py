@@ -58,7 +58,7 @@ def main() -> None:
         found = json.loads(subprocess.run(command, input=texts, capture_output=True, text=True, check=True).stdout)
         print(
             f"{rows:>9,} rows: {found['us_per_row']:7.1f} us a row ({found['rows_per_s']:,.0f}/s), "
-            f"{found['deferred']:.1%} deferred, {found['peak_mib']:.0f} MiB at the peak, {found['loaded_mib']:.0f} before"
+            f"{found['deferred']:.1%} deferred, {found['peak_mib']:.0f} MiB at peak, {found['loaded_mib']:.0f} before"
         )
 
 
