@@ -195,11 +195,11 @@ def _write(folder: Path, found: list[Agreement]) -> None:
 
 def _show(found: list[Agreement], metric: str) -> None:
     table = Table(title="formats against PyTorch fp32, on the calibration role")
-    for heading in ("tier", "format", metric, "PyTorch", "same", "Δ logit", ""):
+    for heading in ("tier", "format", metric, "PyTorch", "same", "Δ logit", "kept"):
         table.add_column(heading, no_wrap=True)
     for row in found:
-        scores = f"{row.metric:.4f}", f"{row.torch_metric:.4f}", f"{row.same_labels:.2%}", f"{row.max_difference:.2g}"
-        table.add_row(str(row.tier), row.key, *scores, "refused" if row.refused else "kept")
+        scores = f"{row.metric:.4f}", f"{row.torch_metric:.4f}", f"{row.same_labels:.1%}", f"{row.max_difference:.1g}"
+        table.add_row(str(row.tier), row.key, *scores, "no" if row.refused else "yes")
     Console().print(table)
     for row in found:
         if row.refused:
