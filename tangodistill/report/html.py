@@ -11,6 +11,7 @@ from tangodistill import __version__
 from tangodistill.report import tables
 from tangodistill.report.canvas import inline_svg, save
 from tangodistill.report.early_exit import exit_table, run_table
+from tangodistill.report.engines import engine_tables
 from tangodistill.report.figures import METRIC_NAMES, cascade_figures, data_name
 from tangodistill.report.markup import details, hundredfold, paragraph, percent, rate, section, times
 from tangodistill.report.run_files import Measured, read_json_files, read_measured
@@ -70,6 +71,7 @@ def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
         ),
         section("Figures", _figure_grid(figures)),
         section("The tiers", tables.tier_table(measured), tables.student_settings_table(measured)),
+        section("The engines", engine_tables(run)),
         _paper_protocol(run),
         section("The data", tables.data_table(measured), _transfer_set(run)),
         section("How it was measured and made", _provenance(run, measured)),

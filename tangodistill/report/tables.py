@@ -77,7 +77,7 @@ def speedup_table(measured: Measured) -> str:
     cascade_rows = [index for index, row in enumerate(rows) if row[0].endswith("Cascade")]
     header = ["of tier 2", "batch 1", "attained", "best batch", "attained"]
     areas = "; ".join(
-        f"{kind} {source['area']:.4f}"
+        f"{kind} {source['area']:z.4f}"
         for kind, source in (("cascade", summary), ("random", summary.get("random")), ("oracle", summary.get("oracle")))
         if source is not None
     )
