@@ -119,7 +119,7 @@ def chosen_table(measured: Measured) -> str:
         f"{METRIC_NAMES[measured.metric]} (×100)",
         "of tier 2",
         "batch 1",
-        "best batch",
+        "best batch, predicted",
     ]
     where = f"Target: {chosen['target']}; threshold chosen on {chosen['chosen_on']}, n = {len(measured.calibration):,}"
     return table(f"{where}; values on {data_name(measured.summary)}", header, rows, strong=[0])
