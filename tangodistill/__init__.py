@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "CascadePredictor": "tangodistill.runtime.predictor",
-    "Prediction": "tangodistill.runtime.predictor",
+    "Prediction": "tangodistill.runtime.answers",
     "BiLSTMConfig": "tangodistill.models.bilstm",
     "BiLSTMForSequenceClassification": "tangodistill.models.bilstm",
     "UserError": "tangodistill.user_error",

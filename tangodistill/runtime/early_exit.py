@@ -36,11 +36,7 @@ class EarlyExitEngine(TorchEngine):
 
     @classmethod
     def load(
-        cls,
-        folder: str | Path,
-        precision: str = "fp32",
-        max_length: int | None = None,
-        threads: int | None = None,
+        cls, folder: str | Path, precision: str = "fp32", max_length: int | None = None, threads: int | None = None
     ) -> Self:
         """The engine of a folder that the stage deebert wrote.
 

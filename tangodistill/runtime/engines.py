@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -60,6 +61,19 @@ class Engine(ABC):
         self.facts, self.encoder, self.precision, self.threads = facts, encoder, precision, threads
         self.passes_at_once = max(1, available_cores() // threads) if threads else 1
         self._pool = ThreadPoolExecutor(self.passes_at_once) if self.passes_at_once > 1 else None
+
+    @classmethod
+    @abstractmethod
+    def load(
+        cls, folder: str | Path, precision: str = "fp32", max_length: int | None = None, threads: int | None = None
+    ) -> Self:
+        """The engine of a tier folder.
+
+        Args: `max_length` tokens kept of an example, where the tier allows more; `threads` of one forward pass.
+
+        Raises:
+            UserError: a file is missing or damaged; names it.
+        """
 
     @property
     def label_names(self) -> tuple[str, ...]:

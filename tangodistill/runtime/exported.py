@@ -2,14 +2,16 @@
 
 import json
 import os
+from abc import abstractmethod
 from dataclasses import asdict
 from pathlib import Path
+from typing import Self
 
 from tokenizers import Tokenizer
 
 from tangodistill.data.tokenize import TextEncoder
 from tangodistill.runtime.cascade_folder import GRAPHS
-from tangodistill.runtime.engines import TierFacts
+from tangodistill.runtime.engines import Engine, TierFacts
 from tangodistill.user_error import UserError
 
 FACTS = "tier.json"
@@ -41,6 +43,27 @@ def read_exported(
     tokenizer = _read(exported / TOKENIZER, lambda path: Tokenizer.from_file(str(path)))
     length = min(max_length or facts.max_length, facts.max_length)
     return facts, TextEncoder(tokenizer, length, facts.pad_id, facts.with_type_ids, facts.truncation_side), graph
+
+
+class ExportedEngine(Engine):
+    """One tier, run from an exported graph, without PyTorch or transformers."""
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, precision: str = "fp32", max_length: int | None = None, threads: int | None = None
+    ) -> Self:
+        facts, encoder, graph = read_exported(folder, precision, max_length)
+        engine = cls(facts, encoder, precision, threads)
+        try:
+            engine._open(graph)
+        except Exception as error:  # those of the engines share no base class
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise UserError(f"{graph} cannot be read ({reason}). Run `python -m tangodistill export` again.") from error
+        return engine
+
+    @abstractmethod
+    def _open(self, graph: Path) -> None:
+        """Make ready to run the graph in this engine's precision and threads."""
 
 
 def _facts(content: dict) -> TierFacts:

@@ -1,59 +1,23 @@
 """The cascade at work: the first tier answers, and defers to the second where its confidence is below the threshold."""
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tangodistill.cascade.confidence import confidence as confidence_score
-from tangodistill.cascade.confidence import softmax
-from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.latency.machine import cpu_model
-from tangodistill.runtime.cascade_folder import read_cascade
+from tangodistill.runtime.answer_queue import AnswerQueue, Chunk, Tier
+from tangodistill.runtime.answers import Answers, Prediction, predictions_of
+from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade
 from tangodistill.runtime.chunks import chunks, punctual_chunks
 from tangodistill.runtime.engines import BATCH_DEPENDENT, Engine, label_columns, load_engine
 from tangodistill.user_error import UserError
 
 CHUNK_ROWS = 8192  # of an endless input, how many are tokenised and run at a time
 HELD_ROWS = 4 * CHUNK_ROWS  # how many answers may wait for one that is deferred
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One answer."""
-
-    label: str
-    probability: float  # of the label, by the tier that answered
-    tier: int  # 1 or 2
-    confidence: float  # of the first tier: what the threshold was compared with
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Answers to n examples as arrays, in their order."""
-
-    logits: np.ndarray  # (n, classes) float32, of the tier that answered, in the cascade's label order
-    tier: np.ndarray  # (n,) int8, 1 or 2
-    confidence: np.ndarray  # (n,) float32, of the first tier
-    answered_s: np.ndarray  # (n,) seconds from the call until the answer stood
-
-    @property
-    def predictions(self) -> np.ndarray:
-        """Label ids (n,)."""
-        return self.logits.argmax(axis=1)
-
-
-@dataclass(frozen=True)
-class Tier:
-    """An engine, its batch size, and where its labels lie in the cascade's order."""
-
-    engine: Engine
-    batch_size: int
-    columns: np.ndarray  # (classes,) column of the engine's logits for each of the cascade's labels
 
 
 class CascadePredictor:
@@ -88,22 +52,13 @@ class CascadePredictor:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "CascadePredictor":
-        """The cascade of a folder that holds cascade.json and its tiers."""
+        """The cascade of a folder that holds cascade.json and its tiers.
+
+        Raises:
+            UserError: a file is missing or damaged, or the threshold was not chosen with the engines that would answer.
+        """
         record = read_cascade(folder)
-        if len(record.tiers) != 2:
-            raise UserError(f"{folder}: cascade.json names {len(record.tiers)} tiers; a cascade has 2.")
-        gate = record.tiers[0]
-        if gate.precision in BATCH_DEPENDENT:
-            raise UserError(
-                f"{folder}: the first tier's answers in {gate.precision} depend on their batch, so no threshold holds. "
-                "Run `python -m tangodistill tune` on the folder."
-            )
-        threshold = record.threshold_for(gate.engine, gate.precision)
-        if gate.precision != "fp32" and record.cpu != cpu_model():  # lower precisions differ between CPUs
-            raise UserError(
-                f"{folder}: its threshold was chosen in {gate.precision} on {record.cpu}; this is {cpu_model()}. "
-                "Run `python -m tangodistill tune` and `choose` on the folder here."
-            )
+        threshold = _threshold_that_holds(record, folder)
         return cls(
             [
                 load_engine(Path(folder) / tier.path, tier.engine, tier.precision, tier.max_length, tier.threads)
@@ -126,7 +81,8 @@ class CascadePredictor:
         """
         if isinstance(texts, str) or (len(self.text_columns) == 2 and _is_pair(texts)):
             answers = self.answer(*self._columns([texts], first_row=0), threshold)
-            return self._predictions(answers.logits, answers.tier[0], answers.confidence, np.ones(1, bool))[0]
+            tier, stands = int(answers.tier[0]), np.ones(1, bool)
+            return predictions_of(answers.logits, self.label_names, tier, answers.confidence, stands)[0]
         return list(self.predict_iter(texts, threshold))
 
     def predict_iter(
@@ -150,23 +106,23 @@ class CascadePredictor:
         drawn = (
             chunks(rows, CHUNK_ROWS) if max_wait_ms is None else punctual_chunks(rows, CHUNK_ROWS, max_wait_ms / 1000)
         )
-        held = _Held(self)
+        queue = AnswerQueue(self.first, self.second, self.label_names, self.score, threshold)
         for chunk in self._tokenised_ahead(drawn):
-            held.add(chunk, threshold)
-            held.run_second(everything=max_wait_ms is not None or len(held) > HELD_ROWS)
-            yield from held.release()
-        held.run_second(everything=True)
-        yield from held.release()
+            queue.add(chunk)
+            queue.run_second(everything=max_wait_ms is not None or len(queue) > HELD_ROWS)
+            yield from queue.release()
+        queue.run_second(everything=True)
+        yield from queue.release()
 
-    def _tokenised_ahead(self, drawn: Iterator[list]) -> Iterator["_Chunk"]:
+    def _tokenised_ahead(self, drawn: Iterator[list]) -> Iterator[Chunk]:
         """Each chunk checked and tokenised for the first tier, one ahead of the one that is used."""
 
-        def prepare(first_row: int) -> _Chunk | None:
+        def prepare(first_row: int) -> Chunk | None:
             rows = next(drawn, None)
             if rows is None:
                 return None
             texts, pairs = self._columns(rows, first_row)
-            return _Chunk(texts, pairs, self.first.engine.encoder.encode(texts, pairs))
+            return Chunk(texts, pairs, self.first.engine.encoder.encode(texts, pairs))
 
         with ThreadPoolExecutor(1) as ahead:
             done, chunk = 0, ahead.submit(prepare, 0).result()
@@ -219,20 +175,6 @@ class CascadePredictor:
             raise UserError("threshold is not a number; give one between 0 (never defer) and 1.1 (always defer).")
         return threshold
 
-    def _predictions(
-        self, logits: np.ndarray, tier: int, confidence: np.ndarray, stands: np.ndarray
-    ) -> list[Prediction | None]:
-        """One tier's predictions (n,) from logits (n, classes) in the cascade's order; None where one doesn't stand."""
-        labels = logits.argmax(axis=1)
-        probabilities = softmax(logits)[np.arange(len(labels)), labels]
-        names, tier = self.label_names, int(tier)
-        return [
-            Prediction(names[label], probability, tier, sure) if answered else None
-            for label, probability, sure, answered in zip(
-                labels.tolist(), probabilities.tolist(), confidence.tolist(), stands.tolist(), strict=True
-            )
-        ]
-
     def _columns(self, rows: list, first_row: int) -> tuple[list[str], list[str] | None]:
         """Texts and second texts of checked rows."""
         is_pair_task = len(self.text_columns) == 2
@@ -245,58 +187,28 @@ class CascadePredictor:
         return rows, None
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Rows on their way to the first tier."""
-
-    texts: list[str]
-    pairs: list[str] | None
-    tokens: TokenizedTexts  # by the first tier's tokenizer
-
-
-class _Held:
-    """Rows that the first tier has seen, in their order, until they and all before them are answered."""
-
-    def __init__(self, predictor: CascadePredictor):
-        self.predictor = predictor
-        self.answers: deque[Prediction | None] = deque()  # None: waits for the second tier
-        self.released = 0  # rows before these
-        self.queue: list[tuple[int, str, str | None, float]] = []  # row, texts, confidence
-
-    def __len__(self) -> int:
-        return len(self.answers)
-
-    def add(self, chunk: _Chunk, threshold: np.float32) -> None:
-        """Run the first tier; rows below the threshold go to the queue."""
-        predictor, tier = self.predictor, self.predictor.first
-        logits = np.empty((len(chunk.texts), len(tier.columns)), np.float32)
-        for rows, batch_logits in tier.engine.run(chunk.tokens, tier.batch_size):
-            logits[rows] = batch_logits[:, tier.columns]
-        confidence = confidence_score(logits, predictor.score)
-        first_row = self.released + len(self.answers)
-        for row in np.flatnonzero(confidence < threshold):
-            pair = None if chunk.pairs is None else chunk.pairs[row]
-            self.queue.append((first_row + int(row), chunk.texts[row], pair, float(confidence[row])))
-        self.answers.extend(predictor._predictions(logits, 1, confidence, confidence >= threshold))
-
-    def run_second(self, everything: bool) -> None:
-        """Run the second tier on as many full batches as are queued, or on all that is queued."""
-        predictor, tier = self.predictor, self.predictor.second
-        count = len(self.queue) if everything else len(self.queue) // tier.batch_size * tier.batch_size
-        if not count:
-            return
-        rows, texts, pairs, confidence = zip(*self.queue[:count], strict=True)
-        del self.queue[:count]
-        logits = tier.engine.logits(texts, None if pairs[0] is None else pairs, tier.batch_size)[:, tier.columns]
-        answers = predictor._predictions(logits, 2, np.array(confidence), np.ones(count, bool))
-        for row, answer in zip(rows, answers, strict=True):
-            self.answers[row - self.released] = answer
-
-    def release(self) -> Iterator[Prediction]:
-        """The answers at the head that stand."""
-        while self.answers and self.answers[0] is not None:
-            self.released += 1
-            yield self.answers.popleft()
+def _threshold_that_holds(record: CascadeRecord, folder: str | Path) -> float:
+    """The threshold, where it was chosen with the engines that are to answer, on this CPU where that matters."""
+    if len(record.tiers) != 2:
+        raise UserError(f"{folder}: cascade.json names {len(record.tiers)} tiers; a cascade has 2.")
+    gate = record.tiers[0]
+    if gate.precision in BATCH_DEPENDENT:
+        raise UserError(
+            f"{folder}: the first tier's answers in {gate.precision} depend on their batch, so no threshold holds. "
+            "Run `python -m tangodistill tune` on the folder."
+        )
+    threshold = record.threshold_for(gate.engine, gate.precision)
+    if record.calibrated_with not in ([], record.keys):  # `tune` has changed an engine since
+        raise UserError(
+            f"{folder}: its threshold was chosen with {' and '.join(record.calibrated_with)}, and it runs on "
+            f"{' and '.join(record.keys)} now. Run `python -m tangodistill choose` on the folder."
+        )
+    if gate.precision != "fp32" and record.cpu != cpu_model():  # lower precisions differ between CPUs
+        raise UserError(
+            f"{folder}: its threshold was chosen in {gate.precision} on {record.cpu}; this is {cpu_model()}. "
+            "Run `python -m tangodistill tune` and `choose` on the folder here."
+        )
+    return threshold
 
 
 def _is_pair(row: object) -> bool:

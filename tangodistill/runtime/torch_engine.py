@@ -44,17 +44,8 @@ class TorchEngine(Engine):
 
     @classmethod
     def load(
-        cls,
-        folder: str | Path,
-        precision: str = "fp32",
-        max_length: int | None = None,
-        threads: int | None = None,
+        cls, folder: str | Path, precision: str = "fp32", max_length: int | None = None, threads: int | None = None
     ) -> Self:
-        """The engine of a tier folder (config.json, model.safetensors, tokenizer.json).
-
-        Raises:
-            UserError: a file is missing or damaged; names it.
-        """
         model, tokenizer = load_tier(folder)
         if model.config.num_labels < 2:
             raise UserError(f"{folder} has one output (a regression head); a tier needs two labels or more.")

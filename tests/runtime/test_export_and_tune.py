@@ -140,6 +140,18 @@ def test_tune_then_choose_serves_by_another_engine(folder, texts, monkeypatch):
     assert not modules_after(f"CascadePredictor.from_pretrained({str(folder)!r}).predict('good')") & NOT_IN_SERVING
 
 
+def test_another_second_tier_needs_a_threshold_of_its_own(folder):
+    record = read_cascade(folder)
+    record.tiers[1].engine = "onnxruntime"  # as `tune` does
+    write_record(folder, record)
+    message = (
+        "its threshold was chosen with torch-fp32 and torch-fp32, and it runs on torch-fp32 and onnxruntime-fp32 now. "
+        "Run `python -m tangodistill choose`"
+    )
+    with pytest.raises(UserError, match=message):
+        CascadePredictor.from_pretrained(folder)
+
+
 def modules_after(code: str) -> set[str]:
     """Top-level modules that a fresh process has loaded in the end."""
     code = f"import sys; from tangodistill import CascadePredictor; {code}; print(*sys.modules)"

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tangodistill.cascade.confidence import softmax
+from tangodistill.runtime.answers import Prediction
 from tangodistill.runtime.cascade_folder import read_cascade, write_record
-from tangodistill.runtime.predictor import CascadePredictor, Prediction
+from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.user_error import UserError
 
