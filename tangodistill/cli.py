@@ -54,7 +54,7 @@ NEXT = {
     "TinyBertIntermediateModule": "teach it answers: {program} fit --config STAGE_FILE (see recipes/cola/student.yaml)",
     "TinyBertModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
     "DeeBertModule": "measure it beside a cascade: {program} validate --config STAGE_FILE --model.early_exit {result}",
-    "CascadeModule": "choose another operating point: {program} choose {result} --max_ms 20",
+    "CascadeModule": "choose another operating point: {program} choose {result} --max-ms 20",
     "augment": "have the teacher label it: {program} label --transfer_set {result} --teacher FOLDER --output FOLDER",
     "label": "train a student on it: {program} fit --config STAGE_FILE --data.transfer_set {result}",
     "export": "find the fastest on this machine: {program} tune {result}",

@@ -95,12 +95,13 @@ def accepted(folder: Path, tier: int) -> list[str]:
     Raises:
         UserError: nothing was exported here.
     """
+    path = folder / RECORD
+    if not path.is_file():
+        raise UserError(f"{path} is missing: nothing was exported. Run `python -m tangodistill export` first.")
     try:
-        rows = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"Cannot read {folder / RECORD} ({error}). Run `python -m tangodistill export` first."
-        ) from error
+        raise UserError(f"Cannot read {path} ({error}). Run `python -m tangodistill export` again.") from error
     return ["torch-fp32", *(row["key"] for row in rows if row["tier"] == tier and not row["refused"])]
 
 

@@ -76,6 +76,7 @@ def _type_error(message: str) -> str:
 
 
 def _plain_types(text: str) -> str:
+    text = re.sub(r"(?:a )?typing\.Literal\[([^\]]*)\]", lambda found: f"one of {found[1].replace(chr(39), '')}", text)
     return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text).replace("NoneType", "null")
 
 

@@ -1,9 +1,10 @@
 """Runs a recipe's stages in order: skips what is done, resumes what was cut off, says which and why."""
 
 import copy
+import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,6 +41,8 @@ class RecipeRun:
     check: Execute
     """Parses a verb's arguments without running it, so that a misspelt key stops the run before its first stage."""
     say: Callable[[str], None] = print
+    _read: list[dict[str, Any]] = field(default_factory=list, init=False)
+    """Data that was found to be sound."""
 
     def run(self, first: str | None = None, last: str | None = None, force: Sequence[str] = ()) -> None:
         """Runs the stages from `first` to `last`; earlier ones are taken as they are, `force` ones made anew."""
@@ -78,6 +81,19 @@ class RecipeRun:
                     self.check(stage.verb, ["--config", str(path)])
                 except UserError as error:
                     raise UserError(f"Stage {stage.name}: {error}") from error
+
+    def _check_data(self, stage: Stage) -> None:
+        """Reads a stage's data before anything of it is begun, so that a bad table leaves nothing behind."""
+        mapping = get_key(stage.config, stage.dataset) if stage.dataset else None
+        if mapping is None or mapping in self._read:
+            return
+        from tangodistill.data.sources import DatasetConfig, load_labelled
+
+        try:
+            load_labelled(DatasetConfig(**mapping))
+        except UserError as error:
+            raise UserError(re.sub(r"\bdataset\.(\w+)", r"\1 (--set data.\1=...)", str(error))) from error
+        self._read.append(mapping)
 
     def _require(self, stage: Stage, why: str) -> StageRecord:
         record = read_record(StageFolder(self.out, stage.name).final)
@@ -130,6 +146,7 @@ class RecipeRun:
             return
         cut_off = folder.was_cut_off(wanted) and not forced
         resumes = cut_off and _can_resume(stage, folder)
+        self._check_data(stage)
         folder.begin(wanted, resumes)
         self.say(f"[{stage.name}] {_reason(cut_off, resumes, forced, done, wanted)}")
         began = time.monotonic()

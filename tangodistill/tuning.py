@@ -22,7 +22,7 @@ from tangodistill.runtime.tuned import RECORD, Timing
 from tangodistill.tier_pair import TierPair
 from tangodistill.user_error import UserError
 
-TEXTS = 256  # calibration examples that are timed
+TEXTS = 1024  # calibration examples at most; slow engines are timed on fewer
 REPEATS = 3
 
 
@@ -136,10 +136,10 @@ def _use(folder: Path, rows: list[Timing]) -> None:
 
 def _show(rows: list[Timing]) -> None:
     table = Table(title="from raw text to label, on this machine")
-    for heading in ("tier", "engine", "threads", "batch 1", "best batch", "", ""):
+    for heading in ("tier", "engine", "threads", "batch 1", "best batch", "size", "chosen"):
         table.add_column(heading, no_wrap=True)
     for row in sorted(rows, key=lambda row: (row.tier, -row.merit)):
         speeds = f"{row.throughput_batch1_per_s:,.0f}/s", f"{row.throughput_best_batch_per_s:,.0f}/s"
-        batch, mark = f"by {row.batch_size}", "chosen" if row.chosen else ""
+        batch, mark = str(row.batch_size), "yes" if row.chosen else ""
         table.add_row(str(row.tier), row.key, str(row.threads), *speeds, batch, mark)
     Console().print(table)

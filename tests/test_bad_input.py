@@ -79,7 +79,10 @@ def test_too_few_rows(small, refused, tmp_path):
 
 @pytest.mark.parametrize("data", ["nowhere.csv", "no/such/folder"])
 def test_a_missing_source(small, refused, tmp_path, data):
-    assert refused(*small.arguments(tmp_path / "out", data=data)) == f"{data}: no such file or folder."
+    assert (
+        refused(*small.arguments(tmp_path / "out", data=data))
+        == f"{data}: no such file or folder. Give a table or a folder (of `run`: --data FILE)."
+    )
 
 
 def test_an_unreachable_hub_names_the_local_ways(small, refused, tmp_path):

@@ -30,7 +30,7 @@ class Workshop:
         (recipe / "label.yaml").write_text("{teacher: x, output: x, batch_size: 8, workers: 2}")
         (recipe / "report.yaml").write_text("{run_folder: x, output: x}")
         self.table = folder / "data.csv"
-        self.table.write_text("text,label\na,0\n")
+        self.table.write_text("text,label\na,0\nb,1\n")
         (recipe / "teacher.yaml").write_text(
             f"trainer: {{default_root_dir: x, max_epochs: 1, logger: {{class_path: L, init_args: {{name: n}}}}}}\n"
             f"model: bert\ndata: {{source: {self.table}}}"
@@ -93,7 +93,7 @@ def test_data_counts_by_its_contents(workshop):
     workshop.run()
     moved = workshop.table.rename(workshop.folder / "moved.csv")
     assert workshop.run(f"data.source={moved}") == []
-    moved.write_text("text,label\nb,0\n")
+    moved.write_text("text,label\nc,0\nd,1\n")
     assert workshop.run(f"data.source={moved}") == ["teacher", "label", "report"]
     assert "new contents of data" in workshop.said[0]
 
@@ -194,3 +194,12 @@ def test_a_wrong_key_anywhere_stops_the_run_before_its_first_stage(workshop):
     with pytest.raises(UserError, match="Stage report: Unknown key 'x'"):
         RecipeRun(recipe, workshop.out, workshop.execute, check, workshop.said.append).run()
     assert workshop.executed == []
+
+
+def test_a_bad_table_leaves_nothing_behind(workshop):
+    workshop.table.write_text("text,verdict\na,0\nb,1\n")
+    with pytest.raises(
+        UserError, match=r"no column 'label'.*Name the right one in label_column \(--set data.label_column="
+    ):
+        workshop.run()
+    assert not workshop.executed and not list(workshop.out.glob(".work/*"))

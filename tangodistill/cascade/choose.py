@@ -19,6 +19,8 @@ class Target:
     def __post_init__(self) -> None:
         if self.kind not in ("keep", "max_ms", "defer"):
             raise ValueError(f"unknown target {self.kind!r}; known: keep, max_ms, defer")
+        if self.kind == "keep" and self.value > 2:
+            raise ValueError(f"the target keep is a share of tier 2's metric, such as 0.99, got {self.value:g}")
         if not 0 <= self.value < np.inf or (self.kind == "defer" and self.value > 1):
             allowed = "between 0 and 1" if self.kind == "defer" else "a number of at least 0"
             raise ValueError(f"the target {self.kind} must be {allowed}, got {self.value}")

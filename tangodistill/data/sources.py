@@ -150,7 +150,7 @@ def _local_files(source: str, task: Task) -> dict[str, Path] | None:
     if path.is_file():
         return {"train": path}
     if path.suffix.lower() in FORMATS or len(path.parts) > 2 or source.startswith((".", "/", "~")):
-        raise UserError(f"{source}: no such file or folder.")
+        raise UserError(f"{source}: no such file or folder. Give a table or a folder (of `run`: --data FILE).")
     return None
 
 

@@ -10,6 +10,8 @@ from time import perf_counter
 import numpy as np
 import psutil
 
+from tangodistill.latency.timer import time_interleaved
+
 LARGEST = 256
 NEARLY = 0.98  # of the best throughput: the smallest batch that reaches it wins, since it queues for a shorter time
 
@@ -58,6 +60,17 @@ def find_batch_sizes(
         for search in sampled:
             search.time(best[search.tier], repeat, np.arange(len(search.lengths)))
     return best, [time for search in searches for times in search.times.values() for time in times]
+
+
+def time_batch_sizes(runs: Mapping[str, Run], sizes: Mapping[str, int], n: int, repeats: int) -> list[BatchTime]:
+    """Times of each tier on all n examples at the batch size given for it, in interleaved repeats after a warm-up."""
+    rows = np.arange(n)
+    calls = {tier: lambda run=run, size=sizes[tier]: run(rows, size) for tier, run in runs.items()}
+    return [
+        BatchTime(tier, sizes[tier], repeat, n, float(each))
+        for tier, seconds in time_interleaved(calls, repeats).items()
+        for repeat, each in enumerate(seconds)
+    ]
 
 
 def sample_rows(lengths: np.ndarray, batch_size: int, count: int) -> np.ndarray:

@@ -39,7 +39,8 @@ class CascadeModule(L.LightningModule):
         other_first_tiers: folders of students that are scored beside the first tier, without being timed.
         early_exit: folder of a DeeBERT model that is measured beside the tiers on the report role.
         exported: what the verb ``export`` wrote of both tiers.
-        tuned: what the verb ``tune`` wrote: the engine of each tier. None: PyTorch in fp32.
+        tuned: what the verb ``tune`` wrote: engine, threads and batch size of each tier. None: PyTorch in fp32, and
+            the batch sizes are searched.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class CascadeModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         self.task = self.trainer.datamodule.task
+        self.choices = tuned_for_this_cpu(self.tuned) if self.tuned else None
         self.engines = self._load_engines()
         self.early_engine = load_early_exit(self.early_exit, self.task)
         self.columns = [label_columns(engine, self.task.label_names) for engine in self.engines]
@@ -122,10 +124,10 @@ class CascadeModule(L.LightningModule):
             pd.concat(self._answers).to_parquet(self.root / "answers.parquet", index=False)
 
     def _load_engines(self) -> tuple[Engine, Engine]:
-        if self.tuned is None:
+        if self.choices is None:
             return tuple(load_engine(folder, "torch", "fp32", self.task.max_length) for folder in self.folders)
         engines = []
-        for tier, choice in enumerate(tuned_for_this_cpu(self.tuned)):
+        for tier, choice in enumerate(self.choices):
             name, _, precision = choice.key.partition("-")
             folder = self.folders[tier] if name == "torch" else f"{self.exported}/tier{tier + 1}"
             engines.append(load_engine(folder, name, precision, self.task.max_length, choice.threads))
@@ -145,6 +147,7 @@ class CascadeModule(L.LightningModule):
             root=self.root,
             files=data.roles.files,
             seed=data.dataset.seed,
+            batch_sizes=tuple(choice.batch_size for choice in self.choices) if self.choices else None,
         )
 
 

@@ -1,6 +1,6 @@
 """One measurement of a cascade: both tiers timed, every threshold swept, one chosen and run for real."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,14 @@ import pandas as pd
 from lightning.pytorch.utilities import rank_zero_info
 
 from tangodistill import __version__
-from tangodistill.cascade.calibrate import calibration
+from tangodistill.cascade.calibrate import calibration as calibration_of
 from tangodistill.cascade.choose import ChosenPoint, Target, choose, point_at
-from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
 from tangodistill.latency.timer import is_unsteady, ratio_interval, time_interleaved
 from tangodistill.modules.early_exit import EarlyExitMeasurement
-from tangodistill.modules.measurement import RoleAnswers, batch1_times, batch_times, tokens_run
+from tangodistill.modules.measurement import RoleAnswers, TierTimes, time_tiers, tokens_run
 from tangodistill.report.time_gap import time_gap
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.early_exit import EarlyExitEngine
@@ -28,6 +27,8 @@ from tangodistill.tasks import Task
 
 ROLES = ("calibration", "report")
 METRIC_PASS_BATCH = 32
+Points = dict[str, np.ndarray]
+"""Columns of all operating points."""
 
 
 @dataclass
@@ -52,73 +53,41 @@ class CascadeMeasurement:
     """Of each role, where it comes from."""
     seed: int
     """Of the roles."""
+    batch_sizes: tuple[int, int] | None = None
+    """Best of each tier, where `tune` has found them; None: they are searched."""
 
     def run(self, roles: dict[str, RoleAnswers], folder: Path, protocol: str) -> dict[str, Any]:
         """Measure by one protocol, write all files of it into a folder, and return the contents of summary.json."""
-        padded, task = protocol == "paper", self.task
+        padded, metric = protocol == "paper", self.task.metric
         machine = describe_machine()
         early = self._early_exit(roles["report"], padded)
-        beside = {"report": early.runs} if early else {}
-        passes = {
-            role: batch1_times(self.engines, answers, self.repeats, padded, role, beside.get(role))
-            for role, answers in roles.items()
-        }
-        best, batches = batch_times(self.engines, roles["report"], self.repeats, padded, passes["report"])
-        frames = {
-            role: answers.frame(tuple(seconds.mean(axis=0) for seconds in passes[role]))
-            for role, answers in roles.items()
-        }
-        timings = {role: timing_of(frame, batches, best) for role, frame in frames.items()}
-        classes = len(task.label_names)
-        points = {
-            role: operating_points(*_arrays(roles[role]), roles[role].confidence, timings[role], classes)
-            for role in ROLES
-        }
-        chosen = point_at(
-            points["report"], choose(points["calibration"], self.target, task.metric).threshold, task.metric
-        )
-        record = self._record(best, chosen)
+        sizes = None if padded else self.batch_sizes  # padded texts are fastest in batches of another size
+        times = time_tiers(self.engines, roles, self.repeats, padded, sizes, early.runs if early else {})
+        points = {role: operating_points(*_answers(roles[role]), times.timing(role), self.classes) for role in ROLES}
+        chosen = point_at(points["report"], choose(points["calibration"], self.target, metric).threshold, metric)
+        record = self._record(times.best, chosen)
         write_cascade(folder, record, self.folders, self.exported)
-        measured = self._run_for_real(folder, roles["report"], best[1], padded)
-        deferred = roles["report"].confidence < np.float32(chosen.threshold)
-        tokens = None if padded else tokens_run(self.engines[1], roles["report"], deferred, best[1])
         summary = {
             **self._about(roles, protocol),
-            "tiers": [self._tier(tier, roles, frames["report"], batches, best[tier - 1], record) for tier in (1, 2)],
-            **summarise(
-                points["report"], *_arrays(roles["report"]), timings["report"], classes, task.metric, self.target
-            ),
-            "chosen": self._chosen(chosen, measured, frames["report"], tokens),
-            "chosen_with_confidence": chosen_with_confidence(
-                points["report"],
-                (*_arrays(roles["calibration"]), roles["calibration"].confidence),
-                classes,
-                task.metric,
-                self.target,
-                chosen.threshold,
-            ),
-            "calibration_of_tier1": calibration(
-                roles["report"].labels, roles["report"].predictions(1), roles["report"].confidence
-            ),
+            "tiers": [self._tier(tier, roles, times, record) for tier in (1, 2)],
+            **self._swept(roles, times, points, chosen),
+            "chosen": self._run_for_real(folder, roles["report"], chosen, times, padded),
             "student_settings": self._other_students(roles),
             "machine": machine,
             "versions": {"tangodistill": __version__, **library_versions()},
             "seed": self.seed,
         }
         if early:
-            summary["deebert"] = early.finish(folder, summary["tiers"][1]["metrics"][task.metric])
+            summary["deebert"] = early.finish(folder, summary["tiers"][1]["metrics"][metric])
         record.chosen = summary["chosen"]
         write_record(folder, record)
-        batches.to_parquet(folder / "batch_times.parquet", index=False)
-        frames["report"].to_parquet(folder / "predictions.parquet", index=False)
-        texts = {
-            "text": roles["calibration"].texts,
-            **({"text_pair": pairs} if (pairs := roles["calibration"].pairs) else {}),
-        }
-        frames["calibration"].assign(**texts).to_parquet(folder / "calibration_predictions.parquet", index=False)
-        pd.DataFrame(points["report"]).to_parquet(folder / "operating_points.parquet", index=False)
+        _write_tables(folder, roles["calibration"], times, points["report"])
         write_json(folder / "summary.json", summary)
         return summary
+
+    @property
+    def classes(self) -> int:
+        return len(self.task.label_names)
 
     def _early_exit(self, report: RoleAnswers, padded: bool) -> EarlyExitMeasurement | None:
         if self.early_exit is None:
@@ -139,16 +108,25 @@ class CascadeMeasurement:
             "roles": files,
         }
 
-    def _tier(
-        self,
-        tier: int,
-        roles: dict[str, RoleAnswers],
-        frame: pd.DataFrame,
-        batches: pd.DataFrame,
-        best: int,
-        record: CascadeRecord,
+    def _swept(
+        self, roles: dict[str, RoleAnswers], times: TierTimes, points: dict[str, Points], chosen: ChosenPoint
     ) -> dict[str, Any]:
-        engine = self.engines[tier - 1]
+        """What follows from all thresholds: speedups at a share of the metric, the baselines, the certified point."""
+        report, calibration = roles["report"], roles["calibration"]
+        labels_and_tiers, metric = _answers(report)[:3], self.task.metric
+        return {
+            **summarise(points["report"], *labels_and_tiers, times.timing("report"), self.classes, metric, self.target),
+            "chosen_with_confidence": chosen_with_confidence(
+                points["report"], _answers(calibration), self.classes, metric, self.target, chosen.threshold
+            ),
+            "calibration_of_tier1": calibration_of(report.labels, report.predictions(1), report.confidence),
+        }
+
+    def _tier(
+        self, tier: int, roles: dict[str, RoleAnswers], times: TierTimes, record: CascadeRecord
+    ) -> dict[str, Any]:
+        engine, best = self.engines[tier - 1], times.best[tier - 1]
+        frame, batches = times.frames["report"], times.batches
         at_best = batches[(batches["tier"] == tier) & (batches["batch_size"] == best)]
         return {
             "name": record.tiers[tier - 1].name,
@@ -186,44 +164,31 @@ class CascadeMeasurement:
             calibrated_with=[engine.key for engine in self.engines],
         )
 
-    def _run_for_real(self, folder: Path, report: RoleAnswers, best2: int, padded: bool) -> dict[str, np.ndarray]:
-        """Seconds (repeats,) of all report examples through the written cascade, queue included, and tier 2 alone."""
-        predictor = CascadePredictor.from_pretrained(folder)
-        second = self.engines[1]
-        return time_interleaved(
+    def _run_for_real(
+        self, folder: Path, report: RoleAnswers, chosen: ChosenPoint, times: TierTimes, padded: bool
+    ) -> dict[str, Any]:
+        """The chosen point as predicted from the parts, and as the written cascade ran it, queue included."""
+        predictor, second, best = CascadePredictor.from_pretrained(folder), self.engines[1], times.best[1]
+        measured = time_interleaved(
             {
                 "cascade": lambda: predictor.answer(report.texts, report.pairs, pad_to_max=padded),
-                "second_only": lambda: second.logits(report.texts, report.pairs, best2, pad_to_max=padded),
+                "second_only": lambda: second.logits(report.texts, report.pairs, best, pad_to_max=padded),
             },
             self.repeats,
         )
-
-    def _chosen(
-        self,
-        chosen: ChosenPoint,
-        measured: dict[str, np.ndarray],
-        frame: pd.DataFrame,
-        tokens: dict[str, float] | None,
-    ) -> dict[str, Any]:
-        """The chosen point as predicted from the parts, and as it ran."""
         measured_s, second_only_s = (float(measured[name].mean()) for name in ("cascade", "second_only"))
-        deferred = frame["confidence"].to_numpy() < np.float32(chosen.threshold)
+        frame, deferred = times.frames["report"], report.confidence < np.float32(chosen.threshold)
         cascade_s = frame["tier1_time_s"] + np.where(deferred, frame["tier2_time_s"], 0.0)
         point = {
             "target": str(self.target),
             "chosen_on": f"calibration ({self.files['calibration']})",
-            "threshold": chosen.threshold,
-            "deferral_rate": chosen.deferral_rate,
-            "metric_value": chosen.metric_value,
-            "speedup": chosen.speedup,
+            **asdict(chosen),
             "speedup_interval": ratio_interval(frame["tier2_time_s"].to_numpy(), cascade_s.to_numpy()),
-            "speedup_best_batch": chosen.speedup_best_batch,
-            "predicted_s": chosen.predicted_s,
             "measured_s": measured_s,
             "measured_second_only_s": second_only_s,
             "measured_speedup_best_batch": second_only_s / measured_s,
             "unsteady": any(is_unsteady(seconds) for seconds in measured.values()),
-            "tokens_per_text": tokens,
+            "tokens_per_text": None if padded else tokens_run(second, report, deferred, best),
         }
         if gap := time_gap(point):
             rank_zero_info(f"Warning: {gap}")
@@ -243,5 +208,18 @@ class CascadeMeasurement:
         ]
 
 
-def _arrays(role: RoleAnswers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return role.labels, role.predictions(1), role.predictions(2)
+def _answers(role: RoleAnswers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, both tiers' predictions, and the first's confidence: (n,) each."""
+    return role.labels, role.predictions(1), role.predictions(2), role.confidence
+
+
+def _write_tables(folder: Path, calibration: RoleAnswers, times: TierTimes, report_points: Points) -> None:
+    texts = {"text": calibration.texts, **({"text_pair": calibration.pairs} if calibration.pairs else {})}
+    tables = {
+        "batch_times": times.batches,
+        "predictions": times.frames["report"],
+        "calibration_predictions": times.frames["calibration"].assign(**texts),
+        "operating_points": pd.DataFrame(report_points),
+    }
+    for name, table in tables.items():
+        table.to_parquet(folder / f"{name}.parquet", index=False)

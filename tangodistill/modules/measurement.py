@@ -1,6 +1,6 @@
 """Timing both tiers of a cascade on this machine, from raw text to label."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +8,9 @@ import pandas as pd
 from rich.progress import Progress
 
 from tangodistill.cascade.confidence import confidence
+from tangodistill.cascade.speedup import Timing, timing_of
 from tangodistill.data.length_batches import tokens_per_text
-from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
+from tangodistill.latency.batch_size import BatchTime, find_batch_sizes, time_batch_sizes
 from tangodistill.latency.timer import time_each
 from tangodistill.metrics import class_counts, scores_from_counts
 from tangodistill.runtime.engines import Engine
@@ -93,29 +94,77 @@ def batch1_times(
 
 
 def batch_times(
-    engines: Engines, role: RoleAnswers, repeats: int, padded: bool, batch1_s: list[np.ndarray]
+    engines: Engines,
+    role: RoleAnswers,
+    repeats: int,
+    padded: bool,
+    batch1_s: list[np.ndarray],
+    sizes: Sequence[int] | None = None,
 ) -> tuple[list[int], pd.DataFrame]:
     """Each tier's best batch size, and the rows of batch_times.parquet.
 
     The rows of batch size 1 are the passes of `batch1_times` (repeats, n) over the same examples.
+
+    Args: `sizes` the best batch size of each tier, where it is known already: then only those are timed.
     """
     runs = {
         f"tier{tier}": lambda rows, size, e=engine: e.logits(*role.part(rows), batch_size=size, pad_to_max=padded)
         for tier, engine in enumerate(engines, 1)
     }
-    lengths = {f"tier{tier}": engine.lengths(role.texts, role.pairs) for tier, engine in enumerate(engines, 1)}
     with Progress(auto_refresh=False) as progress:
         progress.add_task("time batch sizes", total=None)
-        best, found = find_batch_sizes(runs, lengths, repeats)
-    n = len(role)
+        if sizes is None:
+            lengths = {f"tier{tier}": engine.lengths(role.texts, role.pairs) for tier, engine in enumerate(engines, 1)}
+            best, found = find_batch_sizes(runs, lengths, repeats)
+        else:
+            best = dict(zip(runs, sizes, strict=True))
+            found = time_batch_sizes(runs, best, len(role), repeats)
     single = [
-        BatchTime(f"tier{tier}", 1, repeat, n, float(seconds))
+        BatchTime(f"tier{tier}", 1, repeat, len(role), float(seconds))
         for tier, passes in enumerate(batch1_s, 1)
         for repeat, seconds in enumerate(passes.sum(axis=1))
     ]
     frame = pd.DataFrame([*single, *(time for time in found if time.batch_size > 1)])
     frame["tier"] = frame["tier"].str.removeprefix("tier").astype(int)
     return [best["tier1"], best["tier2"]], frame
+
+
+@dataclass
+class TierTimes:
+    """What both tiers took on the examples of each role."""
+
+    frames: dict[str, pd.DataFrame]
+    """By role, the rows of predictions.parquet."""
+    batches: pd.DataFrame
+    """The rows of batch_times.parquet, on the report role."""
+    best: list[int]
+    """Each tier's best batch size."""
+
+    def timing(self, role: str) -> Timing:
+        return timing_of(self.frames[role], self.batches, self.best)
+
+
+def time_tiers(
+    engines: Engines,
+    roles: Mapping[str, RoleAnswers],
+    repeats: int,
+    padded: bool,
+    sizes: Sequence[int] | None,
+    beside: Mapping[str, Callable[[int], object]],
+) -> TierTimes:
+    """Time both tiers one example at a time on every role, and in batches on the report role.
+
+    Args: `sizes` as in `batch_times`; `beside` as in `batch1_times`, on the report role.
+    """
+    passes = {
+        role: batch1_times(engines, answers, repeats, padded, role, beside if role == "report" else None)
+        for role, answers in roles.items()
+    }
+    best, batches = batch_times(engines, roles["report"], repeats, padded, passes["report"], sizes)
+    frames = {
+        role: answers.frame(tuple(seconds.mean(axis=0) for seconds in passes[role])) for role, answers in roles.items()
+    }
+    return TierTimes(frames, batches, best)
 
 
 def tokens_run(engine: Engine, role: RoleAnswers, deferred: np.ndarray, batch_size: int) -> dict[str, float] | None:

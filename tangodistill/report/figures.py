@@ -105,7 +105,7 @@ def throughput(points: pd.DataFrame, summary: Mapping) -> Figure:
         axes.plot(cascade[column], cascade[metric], color=color, linewidth=2.0)
     shown = pd.concat([cascade, second.to_frame().T])[list(columns)].astype(float)
     _scale_x(axes, shown.stack(), lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
-    axes.set_xlabel("Throughput, examples per second", fontsize=NORMAL)
+    axes.set_xlabel("Examples per second, from the tiers’ measured times", fontsize=NORMAL)
 
     labels = Labels(axes)
     chosen = _row_at(cascade, summary["chosen"]["deferral_rate"])
@@ -166,12 +166,17 @@ def errors_by_confidence(table: pd.DataFrame, summary: Mapping) -> Figure:
 
 def data_name(summary: Mapping) -> str:
     """The evaluated data in words, as it stands by every number: task, role and file, number of examples."""
-    return f"{summary['task']}, {summary['split']}, n = {summary['n']:,}"
+    return ", ".join([*_task(summary), summary["split"], f"n = {summary['n']:,}"])
+
+
+def _task(summary: Mapping) -> list[str]:
+    """The task's name; data of one's own is named by its file alone."""
+    return [] if summary["task"] == "custom" else [str(summary["task"])]
 
 
 def _subtitle(summary: Mapping, *more: str) -> str:
     """Task, count and whatever fits of the role and file."""
-    count = " · ".join([str(summary["task"]), f"n = {summary['n']:,}", *more])
+    count = " · ".join([*_task(summary), f"n = {summary['n']:,}", *more])
     return f"{count} · {textwrap.shorten(str(summary['split']), max(66 - len(count), 8), placeholder='…')}"
 
 

@@ -81,7 +81,7 @@ def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(str(summary['task']))}: cascade report</title><style>{style}</style></head>"
+        f"<title>{escape(run.resolve().name)}: cascade report</title><style>{style}</style></head>"
         f"<body>{''.join(body)}</body></html>\n"
     )
 
@@ -168,10 +168,12 @@ def _paper_protocol(run: Path) -> str:
 
 def _transfer_set(run: Path) -> str:
     manifests = read_json_files(run, "manifest.json")
-    return "".join(
-        tables.mapping_table(f"Transfer set: manifest of stage {stage}", content)
-        for stage, content in manifests.items()
-    )
+    if not manifests:
+        return ""
+    stage, content = max(
+        manifests.items(), key=lambda item: len(item[1])
+    )  # the labelled set's holds all of the other's
+    return tables.mapping_table(f"Transfer set: manifest of stage {stage}", content)
 
 
 def _provenance(run: Path, measured: Measured) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
+from tangodistill.report.figures import data_name
 from tangodistill.report.markup import NONE, hundredfold, percent, rate, times
 
 WIDTH = 100  # where the terminal doesn't say more
@@ -24,9 +25,7 @@ def summary_table(summary: Mapping) -> Table:
         summary: contents of summary.json.
     """
     chosen, (first, second) = summary["chosen"], summary["tiers"]
-    table = Table(
-        title=f"{summary['task']}: {summary['split']}", caption=f"chosen on {chosen['chosen_on']}: {chosen['target']}"
-    )
+    table = Table(title=data_name(summary), caption=f"chosen on {chosen['chosen_on']}: {chosen['target']}")
     for name in (
         "",
         f"{summary['metric']} ×100",

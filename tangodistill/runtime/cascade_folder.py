@@ -123,9 +123,10 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
     tiers = record.tiers if isinstance(record.tiers, list) else [record.tiers]
     record.tiers = [_build(TierRecord, tier, path) for tier in tiers]
     for tier in record.tiers:
-        if not (path.parent / tier.path).is_dir():
+        if not (path.parent / tier.path / "config.json").is_file():
             raise UserError(
-                f"{path} names the tier folder {tier.path!r}, which is not beside it. Copy the whole folder."
+                f"{path} names the tier folder {tier.path!r}, which is not beside it, or is empty. "
+                "Copy the whole folder."
             )
     return record
 

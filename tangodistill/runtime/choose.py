@@ -40,13 +40,13 @@ def choose(
         UserError: not one target, a file of the folder is missing, or no threshold meets the target or can be
             certified to.
     """
-    given = {"keep": keep, "max_ms": max_ms, "defer": defer}
-    targets = [(kind, value) for kind, value in given.items() if value is not None]
-    if len(targets) != 1:
-        found = " and ".join(f"--{kind}" for kind, _ in targets) or "none"
-        raise UserError(f"Give one target: --keep 0.99, --max_ms 20 or --defer 0.15; found {found}.")
     if confidence is not None and keep is None:
-        raise UserError(f"--confidence goes with --keep, not with --{targets[0][0]}: --keep 0.99 --confidence 0.95.")
+        raise UserError("--confidence goes with --keep: --keep 0.99 --confidence 0.95.")
+    given = {"keep": keep, "max-ms": max_ms, "defer": defer}
+    targets = [(kind.replace("-", "_"), value) for kind, value in given.items() if value is not None]
+    if len(targets) != 1:
+        found = " and ".join(f"--{kind}" for kind, value in given.items() if value is not None) or "none"
+        raise UserError(f"Give one target: --keep 0.99, --max-ms 20 or --defer 0.15; found {found}.")
     path, record = Path(folder), read_cascade(folder)
     metric = read_metric(path)
     if record.calibrated_with not in ([], record.keys):

@@ -282,8 +282,14 @@ def test_label_of_another_split_must_be_known(tmp_path):
 
 
 def test_missing_and_ambiguous_files(tmp_path):
-    assert error_of("no/such/folder/here") == "no/such/folder/here: no such file or folder."
-    assert error_of("reviews.csv") == "reviews.csv: no such file or folder."
+    assert (
+        error_of("no/such/folder/here")
+        == "no/such/folder/here: no such file or folder. Give a table or a folder (of `run`: --data FILE)."
+    )
+    assert (
+        error_of("reviews.csv")
+        == "reviews.csv: no such file or folder. Give a table or a folder (of `run`: --data FILE)."
+    )
     assert error_of(tmp_path) == (
         f"{tmp_path}: no training table here; expected train with one of .csv, .tsv, .jsonl, .parquet."
     )

@@ -139,4 +139,6 @@ def test_refuses_three_tiers(cascade_folder):
 
 def test_refuses_a_tier_left_behind(cascade_folder):
     shutil.rmtree(cascade_folder / "tier2")
-    assert "names the tier folder 'tier2', which is not beside it. Copy the whole folder." in refused(cascade_folder)
+    assert "names the tier folder 'tier2', which is not beside it, or is empty. Copy the whole folder." in refused(
+        cascade_folder
+    )

@@ -53,6 +53,7 @@ def folder(tmp_path):
     tiers = [TierRecord(f"tier{i}", f"tier{i}", batch_size=8) for i in (1, 2)]
     for tier in tiers:
         (tmp_path / tier.path).mkdir()
+        (tmp_path / tier.path / "config.json").touch()
     chosen = {"target": "keep 0.99 of tier 2", "chosen_on": "calibration (dev.tsv)", "measured_s": 3.0}
     record = CascadeRecord("sst2", ["text"], ["no", "yes"], tiers, thresholds={"torch-fp32": 0.5}, chosen=chosen)
     (tmp_path / "cascade.json").write_text(json.dumps(asdict(record)))
@@ -155,7 +156,7 @@ def test_f1_and_mcc_are_certified_by_a_bootstrap(folder, metric, capsys):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"defer": 0.1, "confidence": 0.95}, "^--confidence goes with --keep, not with --defer: --keep 0.99 --conf"),
+        ({"defer": 0.1, "confidence": 0.95}, "^--confidence goes with --keep: --keep 0.99 --conf"),
         ({"keep": 1.0, "confidence": 0.95}, r"^With confidence, the share to keep must be .* below 1, got 1.0\.$"),
         ({"keep": 0.9, "confidence": 95.0}, r"^The confidence must be above 0.5 and at most 0.999, .* got 95.0\.$"),
     ],
