@@ -9,7 +9,7 @@ from glue_folders import write_glue
 from offline_run import read_offline_runs
 from separable import write_encoder, write_glove, write_table
 
-from tangodistill import cli
+from tangodistill import cli, verbs
 from tangodistill.config import get_key, write_yaml
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
@@ -38,14 +38,14 @@ DEMO = ("--set", "export.formats=[onnxruntime-fp32]", "--set", "export.min_same=
 
 @pytest.mark.parametrize("name, stage", STAGE_FILES, ids=[f"{name}-{stage.name}" for name, stage in STAGE_FILES])
 def test_each_stage_file_is_accepted_by_its_verb(name, stage):
-    cli.check(stage.verb, ["--config", str(shipped_recipes()[name] / stage.file)])
+    verbs.check(stage.verb, ["--config", str(shipped_recipes()[name] / stage.file)])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_each_variant_is_accepted_by_its_verbs(variant, tmp_path):
     for stage in read_recipe(variant).stages:
         write_yaml(tmp_path / "stage.yaml", stage.config)
-        cli.check(stage.verb, ["--config", str(tmp_path / "stage.yaml")])
+        verbs.check(stage.verb, ["--config", str(tmp_path / "stage.yaml")])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -3,7 +3,7 @@
 import pytest
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args, load_sweep_config
 
-from tangodistill import cli
+from tangodistill import verbs
 from tangodistill.recipe import shipped_recipes
 
 SWEEP = load_sweep_config(str(shipped_recipes()["sst2"] / "sweep.yaml"))
@@ -20,7 +20,7 @@ def test_each_trial_is_a_command_line_that_fit_accepts(pick):
     env, *words, last = SWEEP["command"]
     assert (env, last) == ("${env}", "${args}")
     assert words == ["python", "-m", "tangodistill", "fit", "--config", "recipes/sst2/student.yaml"]
-    cli.check("fit", ["--config", str(shipped_recipes()["sst2"] / "student.yaml"), *flags])
+    verbs.check("fit", ["--config", str(shipped_recipes()["sst2"] / "student.yaml"), *flags])
 
 
 def test_a_flag_of_a_trial_wins_over_the_file():

@@ -1,0 +1,127 @@
+"""What each verb runs, and how its words become arguments. Nothing heavy is imported before a verb needs it."""
+
+from argparse import ArgumentError
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tangodistill.config import get_key, read_yaml
+from tangodistill.launching import may_start_processes, run_as_process
+from tangodistill.messages import message_of
+from tangodistill.user_error import UserError
+
+PROGRAM = "python -m tangodistill"
+
+VERBS = {
+    "run": "Run a recipe, from labelled text to a measured cascade and its report.",
+    "recipes": "List the shipped recipes, or copy one to edit.",
+    "fit": "Train a teacher or a student from a stage file.",
+    "validate": "Evaluate a model on held-out data; for a cascade: sweep every threshold and time both tiers.",
+    "test": "Evaluate a model on the report role.",
+    "predict": "Write a model's predictions for the report role.",
+    "augment": "Make an unlabelled transfer set from the training texts.",
+    "label": "Store the teacher's logits beside a transfer set.",
+    "export": "Write both tiers for faster engines, each checked against PyTorch.",
+    "tune": "Find the fastest engine, threads and batch size of each tier on this machine.",
+    "choose": "Choose another operating point of a finished cascade.",
+    "report": "Write a run's report as one HTML file.",
+}
+FUNCTIONS = {
+    "augment": "tangodistill.augment.pipeline:augment",
+    "label": "tangodistill.labelling:label",
+    "export": "tangodistill.exporting:export",
+    "tune": "tangodistill.tuning:tune",
+    "choose": "tangodistill.runtime.choose:choose",
+    "report": "tangodistill.report.html:write_report",
+}
+CASCADE_VERBS = ("export", "tune")
+"""Work on the cascade folder that is their first word, or on a recipe's stages by keys."""
+TRAINER_VERBS = ("fit", "validate", "test", "predict")
+
+
+def execute(verb: str, arguments: list[str]) -> tuple[str, Path]:
+    """Runs a verb other than `run`; returns what it worked on, and where the result lies."""
+    refuse_overridden_flags(verb, arguments)
+    if verb in TRAINER_VERBS:
+        trained = _trainer_cli(verb, arguments, parse_only=False)
+        return type(trained.model).__name__, Path(trained.trainer.default_root_dir)
+    if verb in CASCADE_VERBS and arguments and not arguments[0].startswith("-"):
+        arguments = ["--cascade", *arguments]
+    function, parser = _function_parser(verb)
+    values = parser.instantiate_classes(parse(parser, arguments)).as_dict()
+    values.pop("config", None)
+    return verb, Path(function(**values))
+
+
+def execute_stage(verb: str, arguments: list[str]) -> None:
+    """Runs a stage of a recipe: `--config FILE` and more."""
+    if verb in TRAINER_VERBS and may_start_processes(read_yaml(arguments[1])):
+        run_as_process(verb, arguments)
+    else:
+        execute(verb, arguments)
+
+
+def check(verb: str, arguments: list[str]) -> None:
+    """Parses a verb's arguments, every key and type of them, and runs nothing."""
+    if verb in TRAINER_VERBS:
+        _trainer_cli(verb, arguments, parse_only=True)
+    else:
+        parse(_function_parser(verb)[1], arguments)
+
+
+def command_parser(verb: str) -> Any:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(
+        prog=f"{PROGRAM} {verb}",
+        description=VERBS[verb],
+        exit_on_error=False,
+        allow_abbrev=False,
+        epilog="--debug shows the traceback of an error.",
+    )
+    parser.add_argument("--config", action="config", help="YAML file with any of these keys; flags after it win.")
+    return parser
+
+
+def parse(parser: Any, arguments: list[str]) -> Any:
+    try:
+        return parser.parse_args(arguments)
+    except ArgumentError as error:
+        known = [action.dest for action in parser._actions]
+        raise UserError(message_of(error, known)) from error
+
+
+def refuse_overridden_flags(verb: str, arguments: list[str]) -> None:
+    """A value in a later `--config` file wins over an earlier flag without a word; better to say so."""
+    seen: list[str] = []
+    for position, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name != "--config":
+            seen += [name.removeprefix("--").removesuffix("+")] if argument.startswith("--") else []
+            continue
+        path = value if equals else next(iter(arguments[position + 1 :]), None)
+        content = read_yaml(path) if path and Path(path).is_file() else {}
+        for key in seen:
+            if get_key(content, key) is not None:
+                raise UserError(
+                    f"--{key} stands before --config {path}, which sets it too and would override it. "
+                    f"Put --config first: {PROGRAM} {verb} --config {path} --{key} ..."
+                )
+
+
+def _function_parser(verb: str) -> tuple[Callable[..., Any], Any]:
+    module, name = FUNCTIONS[verb].split(":")
+    function = getattr(import_module(module), name)
+    parser = command_parser(verb)
+    parser.add_function_arguments(function, as_positional=verb == "choose")
+    return function, parser
+
+
+def _trainer_cli(verb: str, arguments: list[str], parse_only: bool) -> Any:
+    from tangodistill.modules.trainer_cli import TrainerCLI, trainer_keys
+
+    try:
+        return TrainerCLI(verb, arguments, PROGRAM, VERBS[verb], parse_only)
+    except ArgumentError as error:
+        raise UserError(message_of(error, trainer_keys())) from error
