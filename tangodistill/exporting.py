@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from tangodistill.data.sources import DatasetConfig
-from tangodistill.runtime.cascade_folder import GRAPHS
+from tangodistill.runtime.cascade_folder import EXPORT_RECORD, GRAPHS
 from tangodistill.runtime.engines import BATCH_DEPENDENT, PRECISIONS
 from tangodistill.runtime.exported import GRAPH_OF, TOKENIZER, write_facts
 from tangodistill.runtime.graphs import write_fp32, write_int8, write_int8_static
@@ -21,7 +21,6 @@ from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.tier_pair import TierPair
 from tangodistill.user_error import UserError
 
-RECORD = "export.json"
 CALIBRATION_TEXTS = 256  # that ranges are read off
 Format = Literal[
     *("torch-bf16", "onnxruntime-fp32", "onnxruntime-int8", "onnxruntime-int8_static"),
@@ -95,7 +94,7 @@ def accepted(folder: Path, tier: int) -> list[str]:
     Raises:
         UserError: nothing was exported here.
     """
-    path = folder / RECORD
+    path = folder / EXPORT_RECORD
     if not path.is_file():
         raise UserError(f"{path} is missing: nothing was exported. Run `python -m tangodistill export` first.")
     try:
@@ -189,9 +188,9 @@ def _remove_refused(folder: Path, found: list[Agreement]) -> None:
 
 def _write(folder: Path, found: list[Agreement]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{RECORD}"
+    partial = folder / f".{EXPORT_RECORD}"
     partial.write_text(json.dumps([asdict(row) for row in found], indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, folder / RECORD)
+    os.replace(partial, folder / EXPORT_RECORD)
 
 
 def _show(found: list[Agreement], metric: str) -> None:

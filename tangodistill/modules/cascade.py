@@ -138,7 +138,7 @@ class CascadeModule(L.LightningModule):
         return CascadeMeasurement(
             engines=self.engines,
             folders=self.folders,
-            exported=(f"{self.exported}/tier1", f"{self.exported}/tier2") if self.exported else None,
+            exported=self.exported,
             others=self.others,
             early_exit=self.early_engine,
             task=self.task,

@@ -38,8 +38,8 @@ class CascadeMeasurement:
     engines: tuple[Engine, Engine]
     folders: tuple[str, str]
     """Of the two tiers."""
-    exported: tuple[str, str] | None
-    """Folders with their graphs for other engines."""
+    exported: str | None
+    """Folder with their graphs for other engines."""
     others: list[str]
     """Folders of students that are scored beside the first tier."""
     early_exit: EarlyExitEngine | None

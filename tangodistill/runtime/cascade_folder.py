@@ -14,6 +14,7 @@ from tangodistill.user_error import UserError
 FORMAT_VERSION = 1
 RECORD_NAME = "cascade.json"
 GRAPHS = "onnx"  # of a tier's folder, as `export` writes it
+EXPORT_RECORD = "export.json"  # how the formats agree with PyTorch
 SMALL_FILES = (
     *("config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"),
     *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
@@ -70,7 +71,7 @@ def write_cascade(
     folder: str | Path,
     record: CascadeRecord,
     tier_folders: Sequence[str | Path],
-    exported_folders: Sequence[str | Path] | None = None,
+    exported: str | Path | None = None,
 ) -> None:
     """Put each tier's files at its record's `path` in `folder`, then the record; a killed write leaves the old record.
 
@@ -78,12 +79,15 @@ def write_cascade(
 
     Args:
         tier_folders: models and tokenizers.
-        exported_folders: folders with the graphs of these tiers; None: those in the tiers' own folders, if any.
+        exported: what `export` wrote of these tiers; None: the graphs in the tiers' own folders, if any.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for tier, source, exported in zip(record.tiers, tier_folders, exported_folders or tier_folders, strict=True):
-        _place_tier(Path(source), Path(exported) / GRAPHS, folder / tier.path)
+    for tier, source in zip(record.tiers, tier_folders, strict=True):
+        graphs = Path(exported) / tier.path if exported else Path(source)
+        _place_tier(Path(source), graphs / GRAPHS, folder / tier.path)
+    if exported:
+        shutil.copyfile(Path(exported) / EXPORT_RECORD, folder / EXPORT_RECORD)  # what `tune` may choose from
     write_record(folder, record)
 
 

@@ -77,6 +77,17 @@ def test_writing_again_replaces_and_leaves_nothing_behind(cascade_folder, bilstm
     assert sorted(path.name for path in cascade_folder.iterdir()) == ["cascade.json", "tier1", "tier2"]
 
 
+def test_what_was_exported_comes_along(tmp_path, make_record, bilstm_folder, bert_folder):
+    exported = tmp_path / "export"
+    (exported / "tier2" / "onnx").mkdir(parents=True)
+    (exported / "tier2" / "onnx" / "fp32.onnx").write_text("graph")
+    (exported / "export.json").write_text("[]")
+    write_cascade(tmp_path / "cascade", make_record(), [bilstm_folder, bert_folder], exported)
+    assert (tmp_path / "cascade" / "tier2" / "onnx" / "fp32.onnx").read_text() == "graph"
+    assert not (tmp_path / "cascade" / "tier1" / "onnx").exists()
+    assert (tmp_path / "cascade" / "export.json").read_text() == "[]"
+
+
 def test_a_write_that_fails_leaves_the_old_record(cascade_folder, monkeypatch, make_record):
     before = (cascade_folder / "cascade.json").read_text()
     with pytest.raises(ValueError, match="threshold torch-fp32 is inf"):

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tangodistill import exporting, tuning
+from tangodistill import tuning
 from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
 from tangodistill.exporting import accepted, export
-from tangodistill.runtime.cascade_folder import GRAPHS, read_cascade, write_record
+from tangodistill.runtime.cascade_folder import EXPORT_RECORD, GRAPHS, read_cascade, write_record
 from tangodistill.runtime.choose import choose
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.tuned import tuned_for_this_cpu
@@ -79,7 +79,7 @@ def folder(exported_once, tmp_path):
 
 
 def test_formats_are_checked_and_kept(folder):
-    rows = json.loads((folder / exporting.RECORD).read_text())
+    rows = json.loads((folder / EXPORT_RECORD).read_text())
     found = {(row["tier"], row["key"]): row for row in rows}
     assert (1, "onnxruntime-int8") not in found and (2, "onnxruntime-int8") in found
     assert (1, "openvino-int8_static") not in found  # of a recurrent tier nothing is quantised
@@ -92,7 +92,7 @@ def test_formats_are_checked_and_kept(folder):
 def test_agreement_is_counted_as_by_hand(folder):
     pair = TierPair.of_cascade(folder)
     row = next(
-        row for row in json.loads((folder / exporting.RECORD).read_text())
+        row for row in json.loads((folder / EXPORT_RECORD).read_text())
         if (row["tier"], row["key"]) == (2, "openvino-bf16")
     )  # fmt: skip
     own, torch = (pair.logits(pair.engine(2, key)) for key in ("openvino-bf16", "torch-fp32"))
