@@ -4,8 +4,8 @@
 
 Compared, each with its accuracy on all texts: the second tier and the cascade on the engines that serve, the first tier
 alone, `transformers.pipeline` of the second tier, the second tier in ONNX Runtime int8 where it was exported, and
-DeeBERT where a folder is given. One text at a time on `--single` texts spread evenly, and in batches of each one's best
-size on all texts.
+DeeBERT where a folder is given, at the entropy that keeps 99 % of the second tier on the calibration role. One text at
+a time on `--single` texts spread evenly, and in batches of each one's best size on all texts.
 """
 
 import argparse
@@ -17,8 +17,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from datasets import Dataset
 from transformers import pipeline
 
+from tangodistill.cascade.exits import exit_points, point_keeping
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
 from tangodistill.latency.batch_size import find_batch_sizes
@@ -78,7 +80,20 @@ def of_pipeline(folder: Path, label_names: tuple[str, ...], max_length: int) -> 
     return Contender(answer, "transformers.pipeline")
 
 
-def contenders(folder: Path, early_exit: str | None) -> dict[str, Contender]:
+def of_early_exit(folder: str, label_names: tuple[str, ...], max_length: int, calibration: Dataset) -> Contender:
+    """DeeBERT, leaving at the highest entropy that keeps 99 % of its last exit's accuracy on the calibration role."""
+    engine = EarlyExitEngine.load(folder, max_length=max_length)
+    pairs = calibration["text_pair"] if "text_pair" in calibration.column_names else [None] * len(calibration)
+    exits = [engine.every_exit(text, pair) for text, pair in zip(calibration["text"], pairs, strict=True)]
+    logits, entropies, seconds = (np.stack(column) for column in zip(*exits, strict=True))
+    logits, labels = logits[:, :, label_columns(engine, label_names)], np.asarray(calibration["label"])
+    points = exit_points(labels, logits, entropies, seconds, float(seconds[:, -1].sum()))
+    accuracy = float((logits[:, -1].argmax(axis=1) == labels).mean())
+    engine.leave_below(float(points["threshold"][point_keeping(points, 0.99, "accuracy", accuracy)]))
+    return of_engine(engine, label_names)
+
+
+def contenders(folder: Path, early_exit: str | None, calibration: Dataset) -> dict[str, Contender]:
     record, cascade = read_cascade(folder), CascadePredictor.from_pretrained(folder)
     names, second = tuple(record.label_names), folder / record.tiers[1].path
     length = cascade.second.engine.max_length
@@ -92,7 +107,7 @@ def contenders(folder: Path, early_exit: str | None) -> dict[str, Contender]:
         found["int8"] = of_engine(load_engine(second, "onnxruntime", "int8", length, record.tiers[1].threads), names)
     if early_exit:
         found["second tier, PyTorch"] = of_engine(load_engine(second, "torch", "fp32", length), names)
-        found["DeeBERT"] = of_engine(EarlyExitEngine.load(early_exit, max_length=length), names)
+        found["DeeBERT"] = of_early_exit(early_exit, names, length, calibration)
     return found
 
 
@@ -162,7 +177,7 @@ def main() -> None:
     roles = load_roles(DatasetConfig(source=arguments.data, task=arguments.task))
     texts = list(roles.report["text"])
     pairs = list(roles.report["text_pair"]) if roles.task.is_pair else None
-    found = contenders(arguments.cascade, arguments.early_exit)
+    found = contenders(arguments.cascade, arguments.early_exit, roles.calibration)
     rows = measure(found, texts, pairs, np.asarray(roles.report["label"]), arguments.single, arguments.repeats)
     print(f"{len(texts):,} texts of the report role ({roles.files['report']}); {torch.get_num_threads()} threads")
     print(f"{'':22}{'accuracy':>9}{'ms, one':>9}{'ms, batch':>11}   cascade faster by: one at a time, in batches")
