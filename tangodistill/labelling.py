@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,7 @@ from tangodistill.models.load import load_classifier, position_limit
 from tangodistill.user_error import UserError
 
 SHARD_ROWS = 16_384  # rows between two points that a killed run can go on from
+CONFIDENCE_BINS = 10
 
 
 class Labeller:
@@ -89,9 +91,31 @@ def label(
             _save_array(_shard(shards, start), labeller.logits(part["text"], part.get("text_pair")))
     names = json.loads((shards / "label_names.json").read_text(encoding="utf-8"))
     features = Features({**rows.features, "logits": List(Value("float16"), length=len(names))})
-    write_transfer_set(Path(output), _with_logits(rows, starts, shards), features, {**manifest, "label_names": names})
+    found = confidence((np.load(_shard(shards, start)) for start in starts), len(names))
+    manifest = {**manifest, "label_names": names, "confidence": found}
+    write_transfer_set(Path(output), _with_logits(rows, starts, shards), features, manifest)
     shutil.rmtree(shards.parent)
     return Path(output)
+
+
+def confidence(logits: Iterable[np.ndarray], classes: int) -> dict[str, Any]:
+    """Histogram of the highest class probability in ten equal bins from 1 / classes to 1, and its mean.
+
+    Args:
+        logits: parts of (n, classes), read one after the other.
+
+    >>> confidence([np.zeros((3, 2), np.float16), np.array([[0, 9]], np.float16)], 2)["counts"]
+    [3, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    """
+    edges = np.linspace(1 / classes, 1, CONFIDENCE_BINS + 1)
+    counts, total = np.zeros(CONFIDENCE_BINS, np.int64), 0.0
+    for part in logits:
+        below_highest = part.astype(np.float64) - part.max(axis=1, keepdims=True)
+        highest = 1 / np.exp(below_highest).sum(axis=1)
+        counts += np.histogram(highest.clip(edges[0], 1), edges)[0]  # rounding must lose no row
+        total += float(highest.sum())
+    mean = total / int(counts.sum()) if counts.any() else None
+    return {"edges": edges.tolist(), "counts": counts.tolist(), "mean": mean}
 
 
 def _work_folder(output: Path, made_of: list) -> Path:

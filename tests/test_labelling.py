@@ -1,5 +1,7 @@
 """The teacher's logits beside the texts, whatever length these have and wherever the work was cut off."""
 
+import doctest
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,7 +11,7 @@ from separable import write_encoder
 
 from tangodistill import labelling
 from tangodistill.data.transfer import load_transfer_set, teacher_logits, write_transfer_set
-from tangodistill.labelling import Labeller, label
+from tangodistill.labelling import Labeller, confidence, label
 from tangodistill.models.load import load_classifier
 from tangodistill.user_error import UserError
 
@@ -90,3 +92,29 @@ def test_an_encoder_is_no_teacher(transfer_set, tmp_path):
     encoder = write_encoder(tmp_path / "encoder")
     with pytest.raises(UserError, match="is an encoder without a trained classification head"):
         label(transfer_set, str(encoder), str(tmp_path / "out"))
+
+
+def test_the_manifest_tells_how_sure_the_teacher_was(transfer_set, teachers, tmp_path):
+    rows, manifest = load_transfer_set(label(transfer_set, teachers[0], str(tmp_path)), labelled=True)
+    logits = teacher_logits(rows).astype(np.float64)
+    highest = [max(np.exp(row)) / sum(np.exp(row)) for row in logits]
+    expected = [0] * 10
+    for value in highest:
+        expected[min(9, int((value - 0.5) / 0.05))] += 1
+    found = manifest["confidence"]
+    assert found["counts"] == expected and sum(expected) == len(TEXTS)
+    np.testing.assert_allclose(found["edges"], np.linspace(0.5, 1, 11))
+    assert found["mean"] == pytest.approx(np.mean(highest))
+    assert manifest["key"] == "k" and manifest["label_names"] == ["negative", "positive"]
+
+
+def test_rounding_loses_no_row_of_the_histogram():
+    logits = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float16) * 20
+    logits[:100] = logits[:100, :1]  # all classes alike
+    found = confidence([logits[:123], logits[123:]], 3)
+    assert sum(found["counts"]) == 500 and found["counts"][0] >= 100
+    assert found["edges"][0] == pytest.approx(1 / 3) and found["edges"][-1] == 1
+
+
+def test_doctests():
+    assert doctest.testmod(labelling).failed == 0

@@ -103,12 +103,7 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
     counts: Counter[str] = Counter()
     texts = iter(texts)
     while chunk := list(islice(texts, CHUNK)):
-        # The trainer collects the chunk's words; encoding with them counts those outside special tokens.
-        tokenizer = _word_tokenizer({token: index for index, token in enumerate(SPECIAL_TOKENS)})
-        trainer = trainers.WordLevelTrainer(
-            vocab_size=2**31 - 1, special_tokens=list(SPECIAL_TOKENS), show_progress=False
-        )
-        tokenizer.train_from_iterator(chunk, trainer)
+        tokenizer = _tokenizer_of(chunk)
         encodings = tokenizer.encode_batch_fast(chunk, add_special_tokens=False)
         ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), np.int64)
         occurrences = np.bincount(ids, minlength=tokenizer.get_vocab_size())
@@ -120,6 +115,15 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
             }
         )
     return counts
+
+
+def student_words(texts: list[str]) -> list[list[str]]:
+    """The words of each text as the student's tokenizer splits it; special tokens stand among them.
+
+    >>> student_words(["It doesn't.", "a [MASK]"])
+    [['it', 'does', "n't", '.'], ['a', '[MASK]']]
+    """
+    return [encoding.tokens for encoding in _tokenizer_of(texts).encode_batch(texts, add_special_tokens=False)]
 
 
 def load_vectors(glove_path: str | Path, width: int | None = None) -> Vectors:
@@ -165,6 +169,14 @@ def _check_glove(path: Path, width: int | None) -> None:
     found = len(lines[1]) - 1  # the second line, as the first may be a header
     if width is not None and found != width:
         raise UserError(f"{path}: its vectors are {found} wide, but {width} is wanted; give GloVe's {width}d file")
+
+
+def _tokenizer_of(texts: list[str]) -> Tokenizer:
+    """A tokenizer that knows every word of these texts: the trainer collects them, encoding finds special tokens."""
+    tokenizer = _word_tokenizer({token: index for index, token in enumerate(SPECIAL_TOKENS)})
+    trainer = trainers.WordLevelTrainer(vocab_size=2**31 - 1, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
 
 
 def _word_tokenizer(vocabulary: dict[str, int]) -> Tokenizer:

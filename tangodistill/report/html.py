@@ -15,6 +15,7 @@ from tangodistill.report.engines import engine_tables
 from tangodistill.report.figures import METRIC_NAMES, cascade_figures, data_name
 from tangodistill.report.markup import details, hundredfold, paragraph, percent, rate, section, times
 from tangodistill.report.run_files import Measured, read_json_files, read_measured
+from tangodistill.report.transfer import inspection_tables
 
 CAPTIONS = {
     "tradeoff": "Each point of the cascade’s line is one threshold, one example at a time. The oracle knows the "
@@ -73,7 +74,7 @@ def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
         section("The tiers", tables.tier_table(measured), tables.student_settings_table(measured)),
         section("The engines", engine_tables(run)),
         _paper_protocol(run),
-        section("The data", tables.data_table(measured), _transfer_set(run)),
+        section("The data", tables.data_table(measured), inspection_tables(run), _transfer_set(run)),
         section("How it was measured and made", _provenance(run, measured)),
         f"</main><footer>Made by tangodistill {escape(__version__)} from the files in "
         f"<code>{escape(run.name)}/cascade</code>; no part of it is loaded from elsewhere.</footer>",
@@ -173,7 +174,8 @@ def _transfer_set(run: Path) -> str:
     stage, content = max(
         manifests.items(), key=lambda item: len(item[1])
     )  # the labelled set's holds all of the other's
-    return tables.mapping_table(f"Transfer set: manifest of stage {stage}", content)
+    rest = {key: value for key, value in content.items() if key != "confidence"}  # has a table of its own
+    return tables.mapping_table(f"Transfer set: manifest of stage {stage}", rest)
 
 
 def _provenance(run: Path, measured: Measured) -> str:
