@@ -3,13 +3,15 @@
     python benchmarks/serving.py runs/sst2/cascade --data SST-2 --task sst2 --json serving.json --figure serving.png
 
 Compared, each with its accuracy on all texts: the second tier and the cascade on the engines that serve, the first tier
-alone, `transformers.pipeline` of the second tier, the second tier in ONNX Runtime int8 where it was exported, and
-DeeBERT where a folder is given, at the entropy that keeps 99 % of the second tier on the calibration role. One text at
+alone, `transformers.pipeline` of the second tier, the second tier in ONNX Runtime int8 (agreeing or not), and DeeBERT
+where a folder is given, at the entropy that keeps 99 % of the second tier on the calibration role. One text at
 a time on `--single` texts spread evenly, and in batches of each one's best size on all texts.
 """
 
 import argparse
 import json
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +32,10 @@ from tangodistill.runtime.cascade_folder import GRAPHS, read_cascade
 from tangodistill.runtime.early_exit import EarlyExitEngine
 from tangodistill.runtime.engines import Engine, label_columns, load_engine
 from tangodistill.runtime.exported import GRAPH_OF
+from tangodistill.runtime.graphs import write_int8
 from tangodistill.runtime.predictor import CascadePredictor
 
+SEARCHED = 400  # texts that batch sizes are searched on
 Answer = Callable[[list[str], list[str] | None, int], np.ndarray]  # texts, second texts, batch size -> label ids
 
 
@@ -41,8 +45,7 @@ class Contender:
 
     answer: Answer
     engine: str
-    batch_size: int = 0
-    accuracy: float = 0.0
+    batch_size: int = 0  # 0: to be searched
 
 
 def of_engine(engine: Engine, label_names: tuple[str, ...]) -> Contender:
@@ -93,6 +96,14 @@ def of_early_exit(folder: str, label_names: tuple[str, ...], max_length: int, ca
     return of_engine(engine, label_names)
 
 
+def with_int8(tier: Path) -> Path:
+    """A folder with the tier's graph in dynamic int8, whether or not `export` would let it answer."""
+    folder = Path(tempfile.mkdtemp())
+    shutil.copytree(tier / GRAPHS, folder / GRAPHS)
+    write_int8(folder / GRAPHS / GRAPH_OF["fp32"])
+    return folder
+
+
 def contenders(folder: Path, early_exit: str | None, calibration: Dataset) -> dict[str, Contender]:
     record, cascade = read_cascade(folder), CascadePredictor.from_pretrained(folder)
     names, second = tuple(record.label_names), folder / record.tiers[1].path
@@ -103,8 +114,9 @@ def contenders(folder: Path, early_exit: str | None, calibration: Dataset) -> di
         "first tier": of_engine(cascade.first.engine, names),
         "pipeline": of_pipeline(second, names, length),
     }
-    if (second / GRAPHS / GRAPH_OF["int8"]).is_file() and cascade.second.engine.key != "onnxruntime-int8":
-        found["int8"] = of_engine(load_engine(second, "onnxruntime", "int8", length, record.tiers[1].threads), names)
+    if cascade.second.engine.key != "onnxruntime-int8":
+        int8 = of_engine(load_engine(with_int8(second), "onnxruntime", "int8", length, record.tiers[1].threads), names)
+        found["int8"] = int8
     if early_exit:
         found["second tier, PyTorch"] = of_engine(load_engine(second, "torch", "fp32", length), names)
         found["DeeBERT"] = of_early_exit(early_exit, names, length, calibration)
@@ -112,24 +124,28 @@ def contenders(folder: Path, early_exit: str | None, calibration: Dataset) -> di
 
 
 def measure(found: dict[str, Contender], texts, pairs, labels, single: int, repeats: int) -> dict[str, dict]:
-    lengths = np.array([len(text.split()) for text in texts])
+    def part(rows) -> tuple[list[str], list[str] | None]:
+        return [texts[i] for i in rows], [pairs[i] for i in rows] if pairs else None
+
+    few, some = (np.unique(np.linspace(0, len(texts) - 1, count).astype(int)) for count in (single, SEARCHED))
+    lengths, answers = np.array([len(texts[i].split()) for i in some]), {}
     for name, contender in found.items():
         if not contender.batch_size:
 
             def run(rows, size, c=contender):
-                c.answer([texts[i] for i in rows], [pairs[i] for i in rows] if pairs else None, size)
+                c.answer(*part(some[rows]), size)
 
             contender.batch_size = find_batch_sizes({name: run}, {name: lengths}, 3, 20.0)[0][name]
-        answers = contender.answer(texts, pairs, contender.batch_size)
-        contender.accuracy = float((answers == labels).mean())
-    few = np.unique(np.linspace(0, len(texts) - 1, single).astype(int))
-    few_texts, few_pairs = [texts[i] for i in few], [pairs[i] for i in few] if pairs else None
-    alone = time_interleaved({n: lambda c=c: c.answer(few_texts, few_pairs, 1) for n, c in found.items()}, repeats)
-    batch = time_interleaved({n: lambda c=c: c.answer(texts, pairs, c.batch_size) for n, c in found.items()}, repeats)
+
+    def label_all(name: str, contender: Contender) -> None:
+        answers[name] = contender.answer(texts, pairs, contender.batch_size)
+
+    alone = time_interleaved({n: lambda c=c: c.answer(*part(few), 1) for n, c in found.items()}, repeats)
+    batch = time_interleaved({n: lambda n=n, c=c: label_all(n, c) for n, c in found.items()}, repeats, warmup=0)
     return {
         name: {
             "engine": contender.engine,
-            "accuracy": contender.accuracy,
+            "accuracy": float((answers[name] == labels).mean()),
             "best_batch_size": contender.batch_size,
             "ms_one_at_a_time": (alone[name] / len(few) * 1e3).tolist(),
             "ms_best_batch": (batch[name] / len(texts) * 1e3).tolist(),

@@ -65,6 +65,7 @@ def label(
     batch_size: int = 64,
     max_length: int = 128,
     label_names: list[str] | None = None,
+    min_confidence: float = 0.0,
 ) -> Path:
     """Store a teacher's logits beside the texts of a transfer set.
 
@@ -77,6 +78,10 @@ def label(
         batch_size: texts that go through the teacher at a time, of similar length.
         max_length: tokens that the teacher reads of a text, as far as it has positions for them.
         label_names: names of the teacher's outputs, in its order, where its config has none.
+        min_confidence: leave out texts whose likeliest class has a lower probability than this by the teacher.
+
+    Raises:
+        UserError: the set or the teacher can't be read, or no text is left.
     """
     rows, manifest = load_transfer_set(transfer_set, labelled=False)
     made_of = [manifest.get("key"), len(rows), str(resolve(teacher)), max_length, label_names]
@@ -91,9 +96,15 @@ def label(
             _save_array(_shard(shards, start), labeller.logits(part["text"], part.get("text_pair")))
     names = json.loads((shards / "label_names.json").read_text(encoding="utf-8"))
     features = Features({**rows.features, "logits": List(Value("float16"), length=len(names))})
-    found = confidence((np.load(_shard(shards, start)) for start in starts), len(names))
-    manifest = {**manifest, "label_names": names, "confidence": found}
-    write_transfer_set(Path(output), _with_logits(rows, starts, shards), features, manifest)
+    kept = [highest_probability(np.load(_shard(shards, start))) >= min_confidence for start in starts]
+    count = int(sum(map(np.sum, kept)))
+    if count == 0:
+        raise UserError(f"min_confidence is {min_confidence}: the teacher is less sure of every text. Give less.")
+    found = confidence(
+        (np.load(_shard(shards, start))[some] for start, some in zip(starts, kept, strict=True)), len(names)
+    )
+    account = {"label_names": names, "unconfident": len(rows) - count, "rows": count, "confidence": found}
+    write_transfer_set(Path(output), _with_logits(rows, starts, shards, kept), features, {**manifest, **account})
     shutil.rmtree(shards.parent)
     return Path(output)
 
@@ -110,12 +121,21 @@ def confidence(logits: Iterable[np.ndarray], classes: int) -> dict[str, Any]:
     edges = np.linspace(1 / classes, 1, CONFIDENCE_BINS + 1)
     counts, total = np.zeros(CONFIDENCE_BINS, np.int64), 0.0
     for part in logits:
-        below_highest = part.astype(np.float64) - part.max(axis=1, keepdims=True)
-        highest = 1 / np.exp(below_highest).sum(axis=1)
+        highest = highest_probability(part)
         counts += np.histogram(highest.clip(edges[0], 1), edges)[0]  # rounding must lose no row
         total += float(highest.sum())
     mean = total / int(counts.sum()) if counts.any() else None
     return {"edges": edges.tolist(), "counts": counts.tolist(), "mean": mean}
+
+
+def highest_probability(logits: np.ndarray) -> np.ndarray:
+    """(n,) probability of the likeliest class, from logits (n, classes).
+
+    >>> highest_probability(np.array([[0, 0], [0, 99]], np.float16)).tolist()
+    [0.5, 1.0]
+    """
+    below_highest = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return 1 / np.exp(below_highest).sum(axis=1)
 
 
 def _work_folder(output: Path, made_of: list) -> Path:
@@ -138,9 +158,9 @@ def _save_array(path: Path, array: np.ndarray) -> None:
     os.replace(unfinished, path)
 
 
-def _with_logits(rows: Dataset, starts: range, shards: Path) -> Iterator[pa.Table]:
+def _with_logits(rows: Dataset, starts: range, shards: Path, kept: list[np.ndarray]) -> Iterator[pa.Table]:
     texts = rows.data.table
-    for start in starts:
+    for start, some in zip(starts, kept, strict=True):
         logits = np.load(_shard(shards, start))
         column = pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), logits.shape[1])
-        yield texts.slice(start, len(logits)).append_column("logits", column)
+        yield texts.slice(start, len(logits)).append_column("logits", column).filter(pa.array(some))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tangodistill.config import did_you_mean, read_yaml, set_key
+from tangodistill.config import did_you_mean, get_key, read_yaml, set_key
 from tangodistill.user_error import UserError
 
 DATA = "data"
@@ -57,15 +57,21 @@ class Recipe:
             set_key(stage.config, f"{stage.dataset}.{key}" if name == DATA else key, value)
 
     def leave_out(self, name: str, instead: str | None) -> None:
-        """Drops a stage; those that read its folder read that of stage `instead`, or nothing."""
+        """Drops a stage; those that read its folder read that of stage `instead`, or nothing.
+
+        A stage may read nothing where it reads several, or where what would have read it is null.
+        """
         self.stages.remove(self.stage(name))
         substitutes = [self.stage(instead).name] if instead else []
         for stage in self.stages:
-            for key, sources in stage.inputs.items():
+            for key, sources in list(stage.inputs.items()):
                 kept = [each for source in as_list(sources) for each in (substitutes if source == name else [source])]
-                if not kept and isinstance(sources, str):
+                if kept or isinstance(sources, list):
+                    stage.inputs[key] = kept if isinstance(sources, list) else kept[0]
+                elif get_key(stage.config, key.rpartition(".")[0]) is None:
+                    del stage.inputs[key]
+                else:
                     raise UserError(f"{self.name} leaves out stage {name}, but stage {stage.name} needs it for {key}.")
-                stage.inputs[key] = kept if isinstance(sources, list) else kept[0]
 
 
 def recipes_folder() -> Path:
@@ -131,13 +137,13 @@ def _with_variant(recipe: Recipe, folder: Path, variant: str) -> Recipe:
             raise UserError(f"{path}: unknown key {key!r}.{did_you_mean(key, known)}")
     recipe.name = f"{recipe.name}/{variant}"
     recipe.description = content.get("description", recipe.description)
-    for stage, instead in (content.get("leave_out") or {}).items():
-        recipe.leave_out(stage, instead)
     for stage, settings in (content.get("settings") or {}).items():
         if not isinstance(settings, dict):
             raise UserError(f"{path}: settings of {stage} must be `key: value` lines, found {settings!r}.")
         for key, value in settings.items():
             recipe.set(stage, key, value)
+    for stage, instead in (content.get("leave_out") or {}).items():
+        recipe.leave_out(stage, instead)
     return recipe
 
 

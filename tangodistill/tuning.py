@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from tangodistill.runtime.tuned import RECORD, Timing
 from tangodistill.tier_pair import TierPair
 from tangodistill.user_error import UserError
 
-TEXTS = 1024  # calibration examples at most; slow engines are timed on fewer
+TEXTS = 1024  # calibration examples at most that an engine is timed on
+PILOT_TEXTS = 16  # that tell how many of them a slow one has time for
 REPEATS = 3
 
 
@@ -91,8 +93,14 @@ def _work(cascade, exported, first_tier, second_tier, dataset, output) -> tuple[
     )
 
 
-def _time(pair: TierPair, tier: int, key: str, threads: int, seconds: float) -> Timing:
-    engine = pair.engine(tier, key, threads)
+def _time(texts: TierPair, tier: int, key: str, threads: int, seconds: float) -> Timing:
+    engine = texts.engine(tier, key, threads)
+    pilot = texts.part(PILOT_TEXTS)
+    engine.logits(pilot.texts, pilot.pairs)
+    started = perf_counter()
+    engine.logits(pilot.texts, pilot.pairs)
+    per_text_s = (perf_counter() - started) / len(pilot.texts)
+    pair = texts.part(max(int(seconds / REPEATS / per_text_s), PILOT_TEXTS))
 
     def run(rows: np.ndarray, batch_size: int) -> None:
         pairs = [pair.pairs[i] for i in rows] if pair.pairs else None

@@ -18,10 +18,10 @@ import sys
 from datetime import timedelta
 from tangodistill import cli, labelling
 from tangodistill.augment import plan
-from tangodistill.modules import classifier
+from tangodistill.modules import trained
 plan.ROWS_PER_SHARD = {"rules": 20}
 labelling.SHARD_ROWS = 100
-classifier.CHECKPOINT_EVERY = timedelta(seconds=0.2)
+trained.CHECKPOINT_EVERY = timedelta(seconds=0.2)
 sys.exit(cli.main())
 """
 STAGES = ("teacher", "augment", "label", "student", "export", "tune", "cascade", "report")

@@ -11,7 +11,7 @@ from separable import write_encoder
 
 from tangodistill import labelling
 from tangodistill.data.transfer import load_transfer_set, teacher_logits, write_transfer_set
-from tangodistill.labelling import Labeller, confidence, label
+from tangodistill.labelling import Labeller, confidence, highest_probability, label
 from tangodistill.models.load import load_classifier
 from tangodistill.user_error import UserError
 
@@ -106,6 +106,21 @@ def test_the_manifest_tells_how_sure_the_teacher_was(transfer_set, teachers, tmp
     np.testing.assert_allclose(found["edges"], np.linspace(0.5, 1, 11))
     assert found["mean"] == pytest.approx(np.mean(highest))
     assert manifest["key"] == "k" and manifest["label_names"] == ["negative", "positive"]
+
+
+def test_texts_that_the_teacher_is_unsure_of_are_left_out(transfer_set, teachers, tmp_path):
+    everything, _ = load_transfer_set(label(transfer_set, teachers[0], str(tmp_path / "all")), labelled=True)
+    highest = highest_probability(teacher_logits(everything))
+    bound = float(np.median(highest))
+    sure, manifest = load_transfer_set(
+        label(transfer_set, teachers[0], str(tmp_path / "sure"), min_confidence=bound), labelled=True
+    )
+    kept = np.flatnonzero(highest >= bound)
+    assert sure["text"][:] == [everything[int(row)]["text"] for row in kept] and 0 < len(sure) < len(everything)
+    np.testing.assert_array_equal(teacher_logits(sure), teacher_logits(everything)[kept])
+    assert (manifest["rows"], manifest["unconfident"]) == (len(kept), len(everything) - len(kept))
+    with pytest.raises(UserError, match="min_confidence is 1.1: the teacher is less sure of every text. Give less."):
+        label(transfer_set, teachers[0], str(tmp_path / "none"), min_confidence=1.1)
 
 
 def test_rounding_loses_no_row_of_the_histogram():

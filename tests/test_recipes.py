@@ -8,6 +8,7 @@ import wandb
 from glue_folders import write_glue
 from offline_run import read_offline_runs
 from separable import write_encoder, write_glove, write_table
+from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from tangodistill import cli, verbs
 from tangodistill.config import get_key, write_yaml
@@ -19,10 +20,17 @@ STAGE_FILES = [(name, stage) for name in shipped_recipes() for stage in read_rec
 VARIANTS = [variant for name, folder in shipped_recipes().items() for variant in variants_of(name, folder)]
 FIT = ["trainer.max_epochs=6", "trainer.accelerator=cpu", "model.lr=2e-3"]
 TINY = ["model.layers=2", "model.hidden=32", "model.heads=2", "model.intermediate=64", "model.layer_map=null"]
+SMALL_LM = ["model.layers=1", "model.width=64", "model.vocabulary=300", "model.lr=5e-3"]
+GENERATORS = {
+    "rules": ["draws_per_text=3"],
+    "lm": ["num_samples=100", "max_new_tokens=40"],
+    "mask_fill": ["draws_per_text=3", "model={parts}/masked", "glove={parts}/glove.txt"],
+}
 QUICK = {
     "teacher": FIT,
     "second_tier": FIT,
-    "augment": ["rules.draws_per_text=3", "workers=1"],
+    "language_model": ["model.pretrained=null", *SMALL_LM, "trainer.max_epochs=2", "trainer.accelerator=cpu"],
+    "augment": ["workers=1"],
     "intermediate": [*FIT, "trainer.max_epochs=1", "model.start=random", *TINY],
     "student": ["trainer.max_epochs=2", "trainer.accelerator=cpu", "model.lr=5e-3", "data.batch_size=32"],
     "deebert": [*FIT, "trainer.max_epochs=1"],
@@ -62,6 +70,8 @@ def parts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parts")
     write_encoder(folder / "encoder")
     write_glove(folder / "glove.txt")
+    AutoModelForMaskedLM.from_pretrained(folder / "encoder").save_pretrained(folder / "masked")
+    AutoTokenizer.from_pretrained(folder / "encoder").save_pretrained(folder / "masked")
     return folder
 
 
@@ -69,6 +79,9 @@ def run(name: str, out: Path, parts: Path, data: Path, teacher: Path, *more: str
     """Runs a whole shipped recipe with small settings."""
     stages = read_recipe(name).stages
     settings = [f"{stage.name}.{setting}" for stage in stages for setting in QUICK.get(stage.name, [])]
+    augment = read_recipe(name).stage("augment").config
+    generators = [kind for kind in GENERATORS if get_key(augment, kind)]
+    settings += [f"augment.{kind}.{each.format(parts=parts)}" for kind in generators for each in GENERATORS[kind]]
     with_glove = [stage.name for stage in stages if get_key(stage.config, "model.glove")]
     settings += [f"{stage}.model.glove={parts / 'glove.txt'}" for stage in with_glove]
     arguments = ["run", name, "--out", str(out), "--data", str(data), "--teacher", str(teacher)]

@@ -26,6 +26,8 @@ class NlpaugConfig:
     """Arguments of the class, such as {"action": "swap", "aug_p": 0.2}."""
     draws_per_text: int | None = None
     """Variants made per source row; 20 for single texts and 10 for pairs if not given."""
+    share: float | None = None
+    """Of the generated texts in the set; by default what each generator yields."""
 
 
 def check_augmenter(config: NlpaugConfig) -> type:

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import re
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,19 +17,27 @@ from datasets.features import Features, Value
 from rich.progress import track
 
 from tangodistill import __version__
-from tangodistill.augment.nlpaug_bridge import NlpaugConfig, check_augmenter
+from tangodistill.augment.generators import Generator, check_generators, draws_of, generator_name
+from tangodistill.augment.inspection import (
+    INSPECTION,
+    inspect_set,
+    print_inspection,
+    read_confidence,
+    write_inspection,
+)
+from tangodistill.augment.mask_fill import MaskFillConfig
+from tangodistill.augment.nlpaug_bridge import NlpaugConfig
 from tangodistill.augment.plan import plan_shards, prepare
-from tangodistill.augment.rules import RulesConfig, check_rules
-from tangodistill.augment.selection import kept_tables, select
-from tangodistill.augment.shards import generator_name, text_hashes, write_shard
+from tangodistill.augment.rules import RulesConfig
+from tangodistill.augment.sample_lm import SampleLmConfig, model_hash
+from tangodistill.augment.selection import Limits, kept_tables, select
+from tangodistill.augment.shards import Shard, text_hashes, write_shard
 from tangodistill.augment.tagger import tagger_name
 from tangodistill.augment.workers import worker_map
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import HELD_OUT, Roles, load_roles
-from tangodistill.data.transfer import MANIFEST, write_transfer_set
+from tangodistill.data.transfer import MANIFEST, load_transfer_set, write_transfer_set
 from tangodistill.user_error import UserError
-
-DRAWS_SINGLE, DRAWS_PAIR = 20, 10
 
 
 def augment(
@@ -35,85 +45,129 @@ def augment(
     output: str,
     rules: RulesConfig | None = RulesConfig(),  # noqa: B008  frozen
     nlpaug: NlpaugConfig | None = None,
+    mask_fill: MaskFillConfig | None = None,
+    lm: SampleLmConfig | None = None,
     include_original: bool = True,
     max_texts: int | None = None,
+    max_per_text: int | None = None,
     seed: int = 0,
-    workers: int | None = None,
+    workers: int | Literal["ray"] | None = None,
+    shard: str | None = None,
+    inspect: bool = False,
 ) -> Path:
-    """Make a transfer set: variants of the training texts, without labels, without doubles, without held-out texts.
+    """Make a transfer set: new texts, without labels, without doubles, without held-out texts.
 
     Only the train role is read from. A run that was cut off goes on where it was and ends with the same bytes, however
-    many workers it has.
+    many workers, processes or machines it has.
 
     Args:
         dataset: the labelled data whose train role is varied.
         output: folder to write; datasets.load_from_disk reads it.
         rules: masking, same-part-of-speech replacement and n-gram sampling; null for none.
-        nlpaug: an augmenter of nlpaug, as a second generator.
+        nlpaug: an augmenter of nlpaug.
+        mask_fill: words replaced by what a masked language model, or GloVe's neighbourhood, puts there.
+        lm: texts sampled from a causal language model.
         include_original: whether the training texts themselves belong to the set.
-        max_texts: keep at most so many: the training texts, and a random choice of the others.
+        max_texts: keep at most so many: the training texts, and a random choice of the others, by the generators'
+            shares where they have any.
+        max_per_text: keep at most so many variants of one training text.
         seed: of every random choice.
-        workers: processes; by default one per core at hand.
+        workers: processes; by default one per core at hand. ray: the tasks of a Ray cluster, or of this machine.
+        shard: i/n, for instance 2/8: make every n-th part only, beside others that make theirs in the same folder. A
+            run without it then puts the set together.
+        inspect: also print what is in the set; it is written to inspection.json either way.
 
     Raises:
-        UserError: bad data, an unknown augmenter or argument, a missing package, nothing to generate.
+        UserError: bad data, an unknown augmenter or argument, a missing package or model, nothing to generate.
     """
-    generators = [generator for generator in (rules, nlpaug) if generator is not None]
-    _check(generators, max_texts, seed, workers)
-    return augment_roles(
-        load_roles(dataset), Path(output), generators, include_original, max_texts, seed, workers or _cores()
-    )
+    generators = [generator for generator in (rules, nlpaug, mask_fill, lm) if generator is not None]
+    check_generators(generators)
+    _check(max_texts, max_per_text, seed, workers)
+    limits = Limits(include_original, max_texts, max_per_text)
+    part, roles = _part(shard), load_roles(dataset)
+    folder = augment_roles(roles, Path(output), generators, limits, seed, workers or _cores(), part)
+    if inspect and shard is None:
+        print_inspection(json.loads((folder / INSPECTION).read_text(encoding="utf-8")), read_confidence(folder))
+    return folder
 
 
 def augment_roles(
     roles: Roles,
     output: Path,
-    generators: list[RulesConfig | NlpaugConfig],
-    include_original: bool,
-    max_texts: int | None,
+    generators: list[Generator],
+    limits: Limits,
     seed: int,
-    workers: int,
+    workers: int | Literal["ray"],
+    part: tuple[int, int] = (1, 1),
 ) -> Path:
     """``augment`` for data whose roles are assigned."""
     columns = ["text", "text_pair"] if roles.task.is_pair else ["text"]
     sources = pa.table({name: pa.array(roles.train[name][:], pa.string()) for name in columns})
     held_out = np.concatenate([_hashes(getattr(roles, role), columns) for role in HELD_OUT])
-    settings = _settings(roles, generators, include_original, max_texts, seed)
+    settings = _settings(roles, generators, limits, seed)
     key = _key(settings, sources, held_out)
-    if (output / MANIFEST).is_file() and json.loads((output / MANIFEST).read_text(encoding="utf-8"))["key"] == key:
-        shutil.rmtree(output / ".shards", ignore_errors=True)
-        return output
-    work = _work_folder(output, key)
-    with worker_map(workers) as parallel_map:
-        words_per_row = prepare(work, sources, settings["tagger"] is not None, parallel_map)
-        shards = [
-            shard
-            for generator in generators
-            for shard in plan_shards(work, generator, words_per_row, _draws(generator, roles), seed)
-        ]
-        for _ in track(parallel_map(write_shard, shards), description="augment", total=len(shards)):
-            pass
-    originals = text_hashes(*(column.to_pylist() for column in sources.columns))
-    selection = select(originals, shards, held_out, include_original, max_texts, seed)
-    features = Features({name: Value("string") for name in columns})
-    manifest = {**settings, **selection.counts, "key": key}
-    write_transfer_set(output, kept_tables(sources, shards, selection), features, manifest)
-    shutil.rmtree(output / ".shards")
+    if _key_of(output) != key:
+        work = _work_folder(output, key)
+        with worker_map(workers) as parallel_map:
+            shards = _planned(work, sources, generators, seed, settings["tagger"] is not None, parallel_map)
+            number, of = part
+            own = shards[number - 1 :: of]
+            for _ in track(parallel_map(write_shard, own), description="augment", total=len(own)):
+                pass
+        if of > 1:
+            done = sum(shard.path.exists() for shard in shards)
+            print(f"Shard {number}/{of} is done; {done} of {len(shards)} parts are there. Run without --shard to join.")
+            return output
+        originals = text_hashes(*(column.to_pylist() for column in sources.columns))
+        selection = select(originals, shards, held_out, limits, seed)
+        features = Features({name: Value("string") for name in columns})
+        manifest = {**settings, **selection.counts, "key": key}
+        write_transfer_set(output, kept_tables(sources, shards, selection), features, manifest)
+    shutil.rmtree(output / ".shards", ignore_errors=True)
+    if not (output / INSPECTION).is_file():
+        rows, _ = load_transfer_set(output, labelled=False)
+        report = pa.table({name: pa.array(roles.report[name][:], pa.string()) for name in columns})
+        write_inspection(output, inspect_set(rows, sources, report))
     return output
 
 
-def _check(generators: list, max_texts: int | None, seed: int, workers: int | None) -> None:
-    if not generators:
-        raise UserError("rules and nlpaug are both null: nothing would be generated. Give at least one of them.")
-    for name, value, least in (("max_texts", max_texts, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value is not None and value < least:
+def _key_of(output: Path) -> str | None:
+    """What a finished set was made of."""
+    path = output / MANIFEST
+    return json.loads(path.read_text(encoding="utf-8"))["key"] if path.is_file() else None
+
+
+def _planned(
+    work: Path, sources: pa.Table, generators: list[Generator], seed: int, needs_tags: bool, parallel_map: Callable
+) -> list[Shard]:
+    words_per_row, pairs = prepare(work, sources, needs_tags, parallel_map), sources.num_columns == 2
+    return [
+        shard
+        for generator in generators
+        for shard in plan_shards(work, generator, words_per_row, draws_of(generator, pairs), seed)
+    ]
+
+
+def _check(max_texts: int | None, max_per_text: int | None, seed: int, workers: int | str | None) -> None:
+    for name, value, least in (
+        ("max_texts", max_texts, 1),
+        ("max_per_text", max_per_text, 1),
+        ("seed", seed, 0),
+        ("workers", workers, 1),
+    ):
+        if isinstance(value, int) and value < least:
             raise UserError(f"{name} is {value}: it must be at least {least}.")
-    for generator in generators:
-        check_rules(generator) if isinstance(generator, RulesConfig) else check_augmenter(generator)
 
 
-def _draws(generator: RulesConfig | NlpaugConfig, roles: Roles) -> int:
-    return generator.draws_per_text or (DRAWS_PAIR if roles.task.is_pair else DRAWS_SINGLE)
+def _part(shard: str | None) -> tuple[int, int]:
+    """`2/8` as (2, 8); everything is (1, 1)."""
+    if shard is None:
+        return 1, 1
+    found = re.fullmatch(r"(\d+)/(\d+)", shard)
+    part = tuple(map(int, found.groups())) if found else (0, 0)
+    if not 1 <= part[0] <= part[1]:
+        raise UserError(f"shard is {shard!r}: give i/n with i from 1 to n, for instance 2/8.")
+    return part
 
 
 def _cores() -> int:
@@ -124,21 +178,20 @@ def _hashes(rows: Dataset, columns: list[str]) -> np.ndarray:
     return text_hashes(*(rows[name][:] for name in columns))
 
 
-def _settings(
-    roles: Roles, generators: list, include_original: bool, max_texts: int | None, seed: int
-) -> dict[str, Any]:
+def _settings(roles: Roles, generators: list[Generator], limits: Limits, seed: int) -> dict[str, Any]:
     """Everything but the texts that the result depends on; it opens the manifest."""
+    pairs = roles.task.is_pair
+    models = {generator_name(each): model_hash(each.model) for each in generators if hasattr(each, "model")}
     return {
         "version": __version__,
         "task": roles.task.name,
         "seed": seed,
-        "include_original": include_original,
-        "max_texts": max_texts,
+        **asdict(limits),
         "settings": {
-            generator_name(generator): {**asdict(generator), "draws_per_text": _draws(generator, roles)}
-            for generator in generators
+            generator_name(each): {**asdict(each), "draws_per_text": draws_of(each, pairs)} for each in generators
         },
-        "tagger": tagger_name() if any(isinstance(generator, RulesConfig) for generator in generators) else None,
+        "models": models,
+        "tagger": tagger_name() if any(isinstance(each, RulesConfig) for each in generators) else None,
     }
 
 
@@ -155,7 +208,8 @@ def _key(settings: dict[str, Any], sources: pa.Table, held_out: np.ndarray) -> s
 def _work_folder(output: Path, key: str) -> Path:
     """The folder of this key's shards; what was left by a run with another key is thrown away."""
     work = output / ".shards" / key[:16]
-    (output / MANIFEST).unlink(missing_ok=True)
+    for name in (MANIFEST, INSPECTION):
+        (output / name).unlink(missing_ok=True)
     for other in (output / ".shards").glob("*"):
         if other != work:
             shutil.rmtree(other)

@@ -8,13 +8,13 @@ import pyarrow as pa
 from rich.progress import track
 
 from tangodistill.augment.corpus import Corpus, build_corpus
-from tangodistill.augment.nlpaug_bridge import NlpaugConfig
-from tangodistill.augment.rules import RulesConfig
-from tangodistill.augment.shards import CORPUS, SOURCES, Shard, generator_name, read_table, write_table
+from tangodistill.augment.generators import Generator, generator_name, samples
+from tangodistill.augment.shards import CORPUS, SOURCES, Shard, read_table, write_table
 from tangodistill.augment.tagger import tag_sentences
 
 # what is under way is lost by a kill, so slow work comes in small pieces
-ROWS_PER_SHARD = {"rules": 1024, "nlpaug": 32}
+ROWS_PER_SHARD = {"rules": 1024, "nlpaug": 32, "mask_fill": 512}
+SAMPLES_PER_SHARD = 4096
 WORDS_PER_SHARD = 2_000_000  # of all variants together: bounds a worker's memory where texts are long
 TEXTS_PER_TAGGING = 2_000
 
@@ -46,14 +46,15 @@ def _tag(sentences: list[list[str]], parallel_map: Callable[..., Iterable]) -> l
     return [tags for part in tagged for tags in part]
 
 
-def plan_shards(
-    folder: Path, generator: RulesConfig | NlpaugConfig, words_per_row: np.ndarray, draws: int, seed: int
-) -> list[Shard]:
-    """Runs of source rows, cut after a number of rows or of words to make, whichever comes first."""
-    rows = np.arange(len(words_per_row)) // ROWS_PER_SHARD[generator_name(generator)]
-    words = np.cumsum(words_per_row) * draws // WORDS_PER_SHARD
-    cuts = np.flatnonzero((np.diff(rows) > 0) | (np.diff(words) > 0)) + 1
-    bounds = [0, *cuts.tolist(), len(words_per_row)]
+def plan_shards(folder: Path, generator: Generator, words_per_row: np.ndarray, draws: int, seed: int) -> list[Shard]:
+    """Runs of source rows, cut after a number of rows or of words to make, whichever comes first; or of samples."""
+    if samples(generator):
+        bounds = [*range(0, generator.num_samples, SAMPLES_PER_SHARD), generator.num_samples]
+    else:
+        rows = np.arange(len(words_per_row)) // ROWS_PER_SHARD[generator_name(generator)]
+        words = np.cumsum(words_per_row) * draws // WORDS_PER_SHARD
+        cuts = np.flatnonzero((np.diff(rows) > 0) | (np.diff(words) > 0)) + 1
+        bounds = [0, *cuts.tolist(), len(words_per_row)]
     return [
         Shard(folder, generator, number, start, stop, draws, seed)
         for number, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True))

@@ -28,6 +28,8 @@ class RulesConfig:
     """Probability that only a random run of one to five words is kept."""
     draws_per_text: int | None = None
     """Variants tried per source row; 20 for single texts and 10 for pairs if not given."""
+    share: float | None = None
+    """Of the generated texts in the set; by default what each generator yields."""
 
 
 def check_rules(config: RulesConfig) -> None:

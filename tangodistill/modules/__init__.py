@@ -3,6 +3,11 @@
 from tangodistill.modules.cascade import CascadeModule
 from tangodistill.modules.datamodules import CascadeData, TextData, TransferData
 from tangodistill.modules.deebert import DeeBertModule
+from tangodistill.modules.language_model import (
+    LanguageModelData,
+    LanguageModelModule,
+    MaskedLanguageModelModule,
+)
 from tangodistill.modules.student import StudentModule
 from tangodistill.modules.teacher import TeacherModule
 from tangodistill.modules.tinybert import TinyBertIntermediateModule, TinyBertModule
@@ -11,6 +16,9 @@ __all__ = [
     "CascadeData",
     "CascadeModule",
     "DeeBertModule",
+    "LanguageModelData",
+    "LanguageModelModule",
+    "MaskedLanguageModelModule",
     "StudentModule",
     "TeacherModule",
     "TextData",

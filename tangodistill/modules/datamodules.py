@@ -19,7 +19,7 @@ def columns(rows: Dataset) -> tuple[list[str], list[str] | None]:
     return rows["text"][:], rows["text_pair"][:] if "text_pair" in rows.column_names else None
 
 
-class _RoleData(L.LightningDataModule):
+class RoleData(L.LightningDataModule):
     """What the three data modules share: the roles of one data set, read once."""
 
     def __init__(self, dataset: DatasetConfig, batch_size: int, seed: int = 0):
@@ -79,7 +79,7 @@ class _RoleData(L.LightningDataModule):
         )
 
 
-class TextData(_RoleData):
+class TextData(RoleData):
     """Labelled text for a teacher: train role to learn from, selection role to select on, report role to test on.
 
     Args:
@@ -96,7 +96,7 @@ class TextData(_RoleData):
         return self._train_batches(self._tokenised(self.roles.train), lambda i: {"labels": labels[i]})
 
 
-class TransferData(_RoleData):
+class TransferData(RoleData):
     """A transfer set with its teacher's logits for a student; selected and tested on labelled roles.
 
     Args:
@@ -131,7 +131,7 @@ class TransferData(_RoleData):
         )
 
 
-class CascadeData(_RoleData):
+class CascadeData(RoleData):
     """Raw text for the cascade: the calibration role, then the report role.
 
     Args:

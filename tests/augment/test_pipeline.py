@@ -16,6 +16,7 @@ from tangodistill.augment import pipeline, plan
 from tangodistill.augment.nlpaug_bridge import NlpaugConfig
 from tangodistill.augment.pipeline import augment, augment_roles
 from tangodistill.augment.rules import RulesConfig
+from tangodistill.augment.selection import Limits
 from tangodistill.data.leaks import normalise
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.transfer import load_transfer_set
@@ -30,7 +31,7 @@ def small_shards(monkeypatch):
 
 
 def make(roles, output: Path, generators=(RULES,), include_original=True, max_texts=None, seed=0, workers=1):
-    augment_roles(roles, output, list(generators), include_original, max_texts, seed, workers)
+    augment_roles(roles, output, list(generators), Limits(include_original, max_texts), seed, workers)
     return load_transfer_set(output, labelled=False)
 
 
@@ -45,7 +46,7 @@ def test_same_seed_same_bytes_whatever_the_workers(make_roles, tmp_path):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert contents(tmp_path / "a") != contents(tmp_path / "c")
     assert {name for name in contents(tmp_path / "a")} == {
-        "data-00000-of-00001.arrow", "dataset_info.json", "manifest.json", "state.json"
+        "data-00000-of-00001.arrow", "dataset_info.json", "inspection.json", "manifest.json", "state.json"
     }  # fmt: skip
 
 
@@ -62,11 +63,11 @@ def test_every_text_is_new_and_the_manifest_adds_up(make_roles, tmp_path):
     rows, manifest = make(make_roles(), tmp_path / "set", generators)
     assert len({normalise(text) for text in rows["text"]}) == len(rows) == manifest["rows"]
     originals = manifest["originals"]
-    assert originals == {"rows": 60, "left_out": 0, "duplicates": 0, "leaked": 0, "kept": 60}
+    assert originals == {"rows": 60, "left_out": 0, "duplicates": 0, "leaked": 0, "kept": 60, "in_set": 60}
     for name, draws in (("rules", 60 * 20), ("nlpaug", 60 * 3)):
         counts = manifest["generators"][name]
         assert counts["draws"] == draws
-        assert draws == sum(counts[part] for part in ("all_replaced", "duplicates", "leaked", "kept"))
+        assert draws == sum(counts.get(part, 0) for part in ("all_replaced", "duplicates", "leaked", "kept"))
         assert counts["kept"] > 0
     assert manifest["rows"] == 60 + sum(counts["kept"] for counts in manifest["generators"].values())
     assert manifest["settings"]["rules"]["draws_per_text"] == 20
@@ -202,7 +203,10 @@ def test_goes_on_after_kill_9_and_leaves_no_worker_behind(make_roles, tmp_path, 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"rules": None}, "rules and nlpaug are both null: nothing would be generated. Give at least one of them."),
+        (
+            {"rules": None},
+            "rules, nlpaug, mask_fill and lm are all null: nothing would be generated. Give at least one of them.",
+        ),
         ({"max_texts": 0}, "max_texts is 0: it must be at least 1."),
         ({"workers": 0}, "workers is 0: it must be at least 1."),
         ({"seed": -1}, "seed is -1: it must be at least 0."),
