@@ -96,7 +96,7 @@ def replaceable_words(text: str) -> list[tuple[int, int]]:
     """Start and end of each word that is purely alphabetic and no stop word.
 
     >>> replaceable_words("The film, it isn't  bad.")
-    [(4, 8), (19, 22)]
+    [(4, 8), (20, 23)]
     """
     spans, end = [], 0
     for word in split_words(text)[0]:

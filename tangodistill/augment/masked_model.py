@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class MaskedModel:
         return np.array(found, dtype=np.int64)
 
     def _is_the_word(self, encoded: BatchEncoding, row: int, position: int, word: str, text: str) -> bool:
-        """Whether the piece stands for this word and nothing more ("don" of "don't" does not stand for "do")."""
+        """Whether the piece stands for this word and nothing more ("don" of "don't" doesn't stand for "do")."""
         known = encoded["input_ids"][row, position] != self.tokenizer.unk_token_id
         span = encoded.token_to_chars(row, position)
         return known and text[span.start : span.end].strip() == word  # some tokenizers count the space before it
@@ -167,9 +168,11 @@ def position_limit(model: Any) -> int:
 
 
 def _read(folder: str) -> tuple[Any, Any]:
-    """Model in float32, read from safetensors only, and tokenizer, without transformers' report of what is missing."""
-    verbosity = logging.get_verbosity()
+    """Model in float32, read from safetensors only, and tokenizer; every worker would show transformers' reports."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    if Path(folder).is_dir():
+        logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model, loading = AutoModelForMaskedLM.from_pretrained(
@@ -183,6 +186,8 @@ def _read(folder: str) -> tuple[Any, Any]:
         ) from error
     finally:
         logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
     if _head(model) is None or not _has_whole_words(tokenizer):
         raise UserError(
             f"mask_fill.model: {folder!r} is a {type(model).__name__} with a {type(tokenizer).__name__}; "
