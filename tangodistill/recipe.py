@@ -68,7 +68,7 @@ class Recipe:
                 kept = [each for source in as_list(sources) for each in (substitutes if source == name else [source])]
                 if kept or isinstance(sources, list):
                     stage.inputs[key] = kept if isinstance(sources, list) else kept[0]
-                elif get_key(stage.config, key.rpartition(".")[0]) is None:
+                elif "." in key and get_key(stage.config, key.rpartition(".")[0]) is None:
                     del stage.inputs[key]
                 else:
                     raise UserError(f"{self.name} leaves out stage {name}, but stage {stage.name} needs it for {key}.")

@@ -6,6 +6,7 @@ a label drawn by its share of them, until the model ends the text.
 """
 
 import hashlib
+import inspect
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -104,6 +105,8 @@ class _Writer:
         self.model, self.tokenizer = model, tokenizer
         self.labels: dict[str, int] | None = getattr(model.config, PREFIXES, None)
         self.conditioned = getattr(model.config, CONDITIONING, "none") == "label"
+        takes = inspect.signature(model.forward).parameters
+        self.cache_name = "cache" if "cache" in takes else "past_key_values"  # renamed by transformers 5.24
 
     @classmethod
     @lru_cache(maxsize=1)
@@ -172,7 +175,7 @@ class _Writer:
         lengths = torch.zeros(len(ids), dtype=torch.long, device=device)  # 0: not ended
         rows, alive, cache = torch.arange(len(ids), device=device), torch.ones(len(ids), dtype=bool), DynamicCache()
         for position in range(ids.shape[1], texts.shape[1]):
-            logits = self.model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+            logits = self.model(ids, **{self.cache_name: cache}, use_cache=True, logits_to_keep=1).logits[:, -1]
             ids = draw(logits.float(), config.top_p, config.temperature, generator)[:, None]
             texts[rows, position] = torch.where(alive.to(device), ids[:, 0], end)
             ended = (ids[:, 0] == end).cpu() & alive
