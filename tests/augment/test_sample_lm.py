@@ -10,13 +10,15 @@ import torch
 from scipy.stats import chisquare
 
 from tangodistill.augment import plan, sample_lm
-from tangodistill.augment.pipeline import augment_roles
+from tangodistill.augment.generators import check_generators
+from tangodistill.augment.pipeline import augment, augment_roles
 from tangodistill.augment.rules import RulesConfig
 from tangodistill.augment.sample_lm import SampleLmConfig, draw, write_texts
 from tangodistill.augment.selection import Limits
 from tangodistill.data import language_text
 from tangodistill.data.language_text import CONDITIONING, PREFIXES
 from tangodistill.data.leaks import normalise
+from tangodistill.data.sources import DatasetConfig
 from tangodistill.modules.language_model import byte_level_tokenizer, small_gpt2
 from tangodistill.user_error import UserError
 
@@ -205,3 +207,26 @@ def test_shares_and_caps_hold(make_roles, tmp_path, small_shards):
     assert manifest["originals"]["in_set"] == 60 and sum(of.values()) <= 40 and of["rules"] == 3 * of["lm"] > 0
     rules = manifest["generators"]["rules"]
     assert manifest["over_max_per_text"] == rules["kept"] - 2 * 60  # every text has more than two variants
+
+
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [
+        (
+            (0.5, None),
+            "The shares are rules 0.5, lm None: give one above 0 to each generator, 1 in all, or none to any.",
+        ),
+        ((0.5, 0.6), "The shares are rules 0.5, lm 0.6: give one above 0 to each generator, 1 in all, or none to any."),
+    ],
+)
+def test_shares_that_do_not_add_up_are_refused(shares, told):
+    with pytest.raises(UserError) as error:
+        check_generators([RulesConfig(share=shares[0]), SampleLmConfig("x", share=shares[1])])
+    expected = f"The shares are {told}: give one above 0 to each generator, 1 in all, or none to any."
+    assert str(error.value) == expected
+
+
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "one", "1/"])
+def test_a_part_that_is_none_is_refused(shard):
+    with pytest.raises(UserError, match=f"shard is '{shard}': give i/n with i from 1 to n, for instance 2/8."):
+        augment(DatasetConfig("nowhere.csv"), "x", shard=shard)
