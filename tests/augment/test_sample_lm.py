@@ -9,11 +9,12 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from tangodistill.augment import plan, sample_lm
+from tangodistill.augment import causal_model, plan, sample_lm
+from tangodistill.augment.causal_model import Writer, draw
 from tangodistill.augment.generators import check_generators
 from tangodistill.augment.pipeline import augment, augment_roles
 from tangodistill.augment.rules import RulesConfig
-from tangodistill.augment.sample_lm import SampleLmConfig, draw, write_texts
+from tangodistill.augment.sample_lm import SampleLmConfig, write_texts
 from tangodistill.augment.selection import Limits
 from tangodistill.data import language_text
 from tangodistill.data.language_text import CONDITIONING, PREFIXES
@@ -51,12 +52,12 @@ def model(tmp_path_factory):
 
 
 def sampler(model):
-    sample_lm._Writer.load.cache_clear()
-    return sample_lm._Writer.load(model)
+    Writer.load.cache_clear()
+    return Writer.load(model)
 
 
 def test_doctests():
-    assert doctest.testmod(sample_lm).failed == doctest.testmod(language_text).failed == 0
+    assert doctest.testmod(causal_model).failed == doctest.testmod(language_text).failed == 0
 
 
 def test_cache_and_leaving_the_batch_change_nothing(model, monkeypatch):
@@ -71,7 +72,7 @@ def test_cache_and_leaving_the_batch_change_nothing(model, monkeypatch):
     half = len(written) / 2
     end = min(set.union(*written), key=lambda token: abs(sum(token in ids for ids in written) - half))
     writer.tokenizer.eos_token = writer.tokenizer.convert_ids_to_tokens(end)
-    monkeypatch.setattr(sample_lm, "COMPACT_AT", 1.0)
+    monkeypatch.setattr(causal_model, "COMPACT_AT", 1.0)
     found = writer.sample(prefixes, cold, torch.Generator().manual_seed(0))
     for prefix, expected, (ids, ended) in zip(prefixes, alone, found, strict=True):
         assert ended == (end in expected[len(prefix) :])
@@ -209,16 +210,7 @@ def test_shares_and_caps_hold(make_roles, tmp_path, small_shards):
     assert manifest["over_max_per_text"] == rules["kept"] - 2 * 60  # every text has more than two variants
 
 
-@pytest.mark.parametrize(
-    ("shares", "told"),
-    [
-        (
-            (0.5, None),
-            "The shares are rules 0.5, lm None: give one above 0 to each generator, 1 in all, or none to any.",
-        ),
-        ((0.5, 0.6), "The shares are rules 0.5, lm 0.6: give one above 0 to each generator, 1 in all, or none to any."),
-    ],
-)
+@pytest.mark.parametrize(("shares", "told"), [((0.5, None), "rules 0.5, lm None"), ((0.5, 0.6), "rules 0.5, lm 0.6")])
 def test_shares_that_do_not_add_up_are_refused(shares, told):
     with pytest.raises(UserError) as error:
         check_generators([RulesConfig(share=shares[0]), SampleLmConfig("x", share=shares[1])])
