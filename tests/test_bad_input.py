@@ -42,7 +42,7 @@ def finished(small):
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("a.csv", "body,label\na,x\n", ": no column 'text'; it has: body, label. Name the right one in dataset."),
+        ("a.csv", "body,label\na,x\n", ": no column 'text'; it has: body, label. Name the right one in text_columns (--set data."),
         ("a.csv", "text,label\n", ": no rows."),
         ("a.csv", "text,label\na,x\nb,x\n", ": every row has the label 'x'; at least two classes are needed."),
         ("a.csv", "text,label\na,x\nb,\n", ", row 2: no label; every row needs one."),
@@ -65,7 +65,7 @@ def test_a_bad_table(small, refused, tmp_path, name, content, message):
 def test_a_label_that_is_not_in_the_label_set(small, refused, tmp_path):
     assert refused(*small.arguments(tmp_path / "out", "--set=data.label_names=[negative, pos]")) == (
         f"{small.table}, row 2: label 'positive' is not in the label set (negative, pos); correct it, or list all "
-        "classes in dataset.label_names."
+        "classes in label_names (--set data.label_names=...)."
     )
 
 

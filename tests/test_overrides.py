@@ -23,7 +23,7 @@ def write_config(folder, architecture):
 def test_data_reaches_every_stage_and_drops_the_recipes_own_test_set():
     recipe = applied(data="reviews.csv")
     found = [get_key(stage.config, stage.dataset) for stage in recipe.stages if stage.dataset]
-    assert len(found) == 8
+    assert len(found) == 9
     assert all(dataset["source"] == "reviews.csv" and "test" not in dataset for dataset in found)
     assert all(dataset["task"] == "sst2" for dataset in found)
 
