@@ -1,5 +1,6 @@
 """What each verb runs, and how its words become arguments. Nothing heavy is imported before a verb needs it."""
 
+import inspect
 from argparse import ArgumentError
 from collections.abc import Callable
 from importlib import import_module
@@ -49,7 +50,7 @@ def execute(verb: str, arguments: list[str]) -> tuple[str, Path]:
     if verb in CASCADE_VERBS and arguments and not arguments[0].startswith("-"):
         arguments = ["--cascade", *arguments]
     function, parser = _function_parser(verb)
-    values = parser.instantiate_classes(parse(parser, arguments)).as_dict()
+    values = parser.instantiate_classes(parse(parser, _switched_on(arguments, function))).as_dict()
     values.pop("config", None)
     return verb, Path(function(**values))
 
@@ -108,6 +109,16 @@ def refuse_overridden_flags(verb: str, arguments: list[str]) -> None:
                     f"--{key} stands before --config {path}, which sets it too and would override it. "
                     f"Put --config first: {PROGRAM} {verb} --config {path} --{key} ..."
                 )
+
+
+def _switched_on(arguments: list[str], function: Callable[..., Any]) -> list[str]:
+    """A flag of a yes-or-no parameter that stands without a value means yes."""
+    parameters = inspect.signature(function).parameters.values()
+    switches = {f"--{each.name}" for each in parameters if isinstance(each.default, bool)}
+    return [
+        f"{argument}=true" if argument in switches and after.startswith("--") else argument
+        for argument, after in zip(arguments, [*arguments[1:], "--"], strict=False)
+    ]
 
 
 def _function_parser(verb: str) -> tuple[Callable[..., Any], Any]:

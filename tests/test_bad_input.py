@@ -42,7 +42,7 @@ def finished(small):
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("a.csv", "body,label\na,x\n", ": no column 'text'; it has: body, label. Name the right one in text_columns (--set data."),
+        ("a.csv", "body,label\na,x\n", ": no column 'text'; it has: body, label. Name the right one in text_columns"),
         ("a.csv", "text,label\n", ": no rows."),
         ("a.csv", "text,label\na,x\nb,x\n", ": every row has the label 'x'; at least two classes are needed."),
         ("a.csv", "text,label\na,x\nb,\n", ", row 2: no label; every row needs one."),

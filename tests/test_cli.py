@@ -146,3 +146,19 @@ def test_recipes_are_listed_shown_and_copied(capsys, tmp_path):
     assert f"run {tmp_path / 'mine'}" in capsys.readouterr().out
     assert cli.main(["recipes", "sst2/small", "--copy", str(tmp_path / "small")]) == 0
     assert f"run {tmp_path / 'small'}/small" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (["--inspect"], ["--inspect=true"]),
+        (["--inspect", "--seed", "1"], ["--inspect=true", "--seed", "1"]),
+        (["--inspect", "false"], ["--inspect", "false"]),
+        ([], []),
+    ],
+)
+def test_a_switch_without_a_value_means_yes(given, read):
+    def function(seed: int = 0, inspect: bool = False):
+        pass
+
+    assert verbs._switched_on(given, function) == read
