@@ -6,8 +6,8 @@ from tangodistill.modules.deebert import DeeBertModule
 from tangodistill.modules.language_model import (
     LanguageModelData,
     LanguageModelModule,
-    MaskedLanguageModelModule,
 )
+from tangodistill.modules.masked_language_model import MaskedLanguageModelModule
 from tangodistill.modules.student import StudentModule
 from tangodistill.modules.teacher import TeacherModule
 from tangodistill.modules.tinybert import TinyBertIntermediateModule, TinyBertModule

@@ -16,11 +16,11 @@ from tangodistill.data.tokenize import TextEncoder
 from tangodistill.modules.language_model import (
     LanguageModelData,
     LanguageModelModule,
-    MaskedLanguageModelModule,
     byte_level_tokenizer,
     small_gpt2,
     split_encoded,
 )
+from tangodistill.modules.masked_language_model import MaskedLanguageModelModule
 from tangodistill.user_error import UserError
 
 SMALL = {"layers": 1, "width": 64, "vocabulary": 300, "lr": 5e-3}
