@@ -1,18 +1,14 @@
 """What a transfer set looks like, before a teacher and a student are paid for."""
 
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from tangodistill.augment.near_texts import NEAR, NearTexts
+from tangodistill.augment.near_report import NearReport
 from tangodistill.augment.word_ids import WordIds
 from tangodistill.data.glove import SPECIAL_TOKENS
 from tangodistill.data.transfer import MANIFEST, write_json
@@ -46,7 +42,7 @@ def inspect_set(
     """
     table, originals, report = (_texts(each) for each in (rows, originals, report))
     words = WordIds()
-    near = _NearReport(report, words)
+    near = NearReport(report, words)
     occurrences, lengths = np.zeros(0, np.int64), np.zeros(len(LENGTHS), np.int64)
     for ids, counts in words.read(table):
         found = np.bincount(ids, minlength=len(words.names))
@@ -131,64 +127,6 @@ def unknown_words(occurrences: np.ndarray, size: int) -> dict[str, Any]:
     }
 
 
-class _NearReport:
-    """Gathers the rows of a set that are nearly a report text, and the nearest of each report text."""
-
-    def __init__(self, report: pa.Table, words: WordIds):
-        self._report, self._words = report, words
-        self._counted = np.zeros(len(SPECIAL_TOKENS), bool)
-        read = list(words.read(report))
-        parts = [self._word_sets(ids, counts) for ids, counts in read]
-        starts = np.cumsum([0, *(counts.shape[1] for _, counts in read)])
-        rows = [rows + start for (_, rows), start in zip(parts, starts, strict=False)]
-        empty = np.zeros(0, np.int64)
-        self._near = NearTexts(
-            np.concatenate([empty, *(ids for ids, _ in parts)]), np.concatenate([empty, *rows]), len(report)
-        )
-        self._nearest = np.zeros(len(report))
-        self._nearest_row = np.zeros(len(report), np.int64)
-        self._found = self._looked_at = 0
-
-    def _word_sets(self, ids: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and rows of the words that count: neither punctuation nor special; a pair's sides are told apart."""
-        sides, rows = counts.shape
-        text = np.repeat(np.arange(sides * rows), counts.ravel())
-        new = self._words.names[len(self._counted) :]
-        self._counted = np.append(self._counted, [any(map(str.isalnum, name)) for name in new]).astype(bool)
-        kept = self._counted[ids]
-        return (ids * sides + text // rows)[kept], (text % rows)[kept]
-
-    def look_at(self, ids: np.ndarray, counts: np.ndarray) -> None:
-        """Take in the next slice of the set."""
-        rows, given, similarity = self._near.find(*self._word_sets(ids, counts), counts.shape[1])
-        self._found += len(np.unique(rows))
-        order = np.lexsort((rows, -similarity, given))
-        given, first = np.unique(given[order], return_index=True)
-        rows, similarity = rows[order][first], similarity[order][first]
-        nearer = similarity > self._nearest[given]
-        self._nearest[given[nearer]] = similarity[nearer]
-        self._nearest_row[given[nearer]] = rows[nearer] + self._looked_at
-        self._looked_at += counts.shape[1]
-
-    def result(self, table: pa.Table, examples: int) -> dict[str, Any]:
-        """Counts, and the nearest rows, at most one for each report text, with that text beside them."""
-        given = np.argsort(-self._nearest, kind="stable")[: min(examples, np.count_nonzero(self._nearest))]
-        near, report = (
-            each.take(pa.array(rows)).to_pylist()
-            for each, rows in ((table, self._nearest_row[given]), (self._report, given))
-        )
-        return {
-            "similarity": NEAR,
-            "rows": self._found,
-            "share": self._found / self._looked_at if self._looked_at else None,
-            "report_rows": int(np.count_nonzero(self._nearest)),
-            "examples": [
-                {"similarity": round(float(similarity), 4), **row, "report": text}
-                for similarity, row, text in zip(self._nearest[given], near, report, strict=True)
-            ],
-        }
-
-
 def _texts(rows: Dataset | pa.Table) -> pa.Table:
     """The text columns, as they lie in the file."""
     table = rows.with_format("arrow")[:] if isinstance(rows, Dataset) else rows
@@ -221,71 +159,3 @@ def _length_rows(lengths: np.ndarray, originals: np.ndarray) -> list[dict[str, i
         {"from": int(LENGTHS[i]), "to": ends[i], "set": int(lengths[i]), "originals": int(originals[i])}
         for i in (range(filled[0], filled[-1] + 1) if len(filled) else ())
     ]
-
-
-def print_inspection(inspection: dict[str, Any], confidence: dict[str, Any] | None) -> None:
-    """Print an inspection as tables; ``confidence`` is the labelled set's histogram, where there is one."""
-    console = Console()
-    for table in _tables(inspection, confidence):
-        console.print(table)
-
-
-def _tables(inspection: dict[str, Any], confidence: dict[str, Any] | None) -> Iterator[Table]:
-    near, lengths = inspection["near_report"], inspection["lengths"]
-    yield _table("Transfer set", ["", "set", "originals"], _summary(inspection))
-    totals = {name: sum(row[name] for row in lengths) or 1 for name in ("set", "originals")}
-    rows = [[_bin(row), *(_percent(row[name] / total) for name, total in totals.items())] for row in lengths]
-    yield _table("Length", ["words", "set", "originals"], rows)
-    if confidence:
-        total = sum(confidence["counts"]) or 1
-        bins = zip(confidence["edges"], confidence["edges"][1:], confidence["counts"], strict=False)
-        rows = [[f"{low:.2f}–{high:.2f}", _percent(count / total)] for low, high, count in bins]
-        yield _table(f"Teacher's confidence, mean {_percent(confidence['mean'])}", ["probability", "rows"], rows)
-    yield _table("Samples", ["text"], [[_joined(row)] for row in inspection["samples"]], lines=True)
-    if near["examples"]:
-        rows = [[f"{each['similarity']:.2f}", _joined(each), _joined(each["report"])] for each in near["examples"]]
-        yield _table("Nearest to the report role", ["similarity", "set", "report role"], rows, lines=True)
-
-
-def _summary(inspection: dict[str, Any]) -> list[list[str]]:
-    distinct, unknown, near = (inspection[key] for key in ("distinct", "unknown", "near_report"))
-    looked_at = distinct["rows"]
-    return [
-        ["rows", f"{inspection['rows']:,}", ""],
-        ["rows looked at for distinct-n", f"{looked_at['set']:,}", f"{looked_at['originals']:,}"],
-        *(
-            [f"distinct-{n}", *map(_percent, shares)]
-            for n, shares in enumerate(zip(distinct["set"], distinct["originals"], strict=True), start=1)
-        ),
-        ["distinct words", f"{unknown['distinct_words']:,}", ""],
-        [f"words outside the {unknown['vocabulary']:,} most frequent", _percent(unknown["share"], 2), ""],
-        [f"nearly a report text (Jaccard of words ≥ {near['similarity']:g})", f"{near['rows']:,}", ""],
-        ["share of the set", _percent(near["share"], 3), ""],
-        ["report texts with such a row", f"{near['report_rows']:,}", ""],
-    ]
-
-
-def _table(title: str, header: list[str], rows: list[list[str]], lines: bool = False) -> Table:
-    """Texts are printed as they are: square brackets in them are no markup."""
-    table = Table(*header, title=title, show_lines=lines)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
-
-
-def _bin(row: Mapping[str, int | None]) -> str:
-    """
-    >>> [_bin({"from": low, "to": high}) for low, high in ((1, 1), (4, 5), (512, None))]
-    ['1', '4–5', '512 and more']
-    """
-    if row["to"] is None:
-        return f"{row['from']} and more"
-    return str(row["from"]) if row["from"] == row["to"] else f"{row['from']}–{row['to']}"
-
-
-def _percent(share: float | None, digits: int = 1) -> str:
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
-
-
-def _joined(row: Mapping[str, Any]) -> str:
-    return " | ".join(row[name] for name in ("text", "text_pair") if name in row)

@@ -18,13 +18,8 @@ from rich.progress import track
 
 from tangodistill import __version__
 from tangodistill.augment.generators import Generator, check_generators, draws_of, generator_name
-from tangodistill.augment.inspection import (
-    INSPECTION,
-    inspect_set,
-    print_inspection,
-    read_confidence,
-    write_inspection,
-)
+from tangodistill.augment.inspection import INSPECTION, inspect_set, read_confidence, write_inspection
+from tangodistill.augment.inspection_tables import print_inspection
 from tangodistill.augment.mask_fill import MaskFillConfig
 from tangodistill.augment.nlpaug_bridge import NlpaugConfig
 from tangodistill.augment.plan import plan_shards, prepare

@@ -11,7 +11,8 @@ from datasets import Dataset, load_from_disk
 from datasets.features import Features, Value
 
 from tangodistill.augment import inspection, near_texts, word_ids
-from tangodistill.augment.inspection import inspect_set, print_inspection, read_confidence, write_inspection
+from tangodistill.augment.inspection import inspect_set, read_confidence, write_inspection
+from tangodistill.augment.inspection_tables import print_inspection
 from tangodistill.augment.near_texts import NEAR
 from tangodistill.data.glove import SPECIAL_TOKENS, count_words, student_words
 from tangodistill.data.transfer import write_json, write_transfer_set
