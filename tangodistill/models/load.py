@@ -1,4 +1,4 @@
-"""Loading any sequence classifier, and telling a trained head from a new one."""
+"""Loading any sequence classifier or span model, and telling a trained head from a new one."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,10 +6,19 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.utils import logging
 
 from tangodistill.user_error import UserError
+
+HEADS = ("classifier", "score", "qa_outputs")
+"""In the names of the weights of a head."""
 
 
 def load_classifier(name_or_folder: str, label_names: Sequence[str] | None = None) -> tuple[PreTrainedModel, bool]:
@@ -26,25 +35,41 @@ def load_classifier(name_or_folder: str, label_names: Sequence[str] | None = Non
     if not is_classifier(config) and label_names:
         config.id2label = dict(enumerate(label_names))
         config.label2id = {name: i for i, name in enumerate(label_names)}
+    return _load(name_or_folder, config, AutoModelForSequenceClassification, "sequence classifier")
+
+
+def load_span_model(name_or_folder: str) -> tuple[PreTrainedModel, bool]:
+    """A model that marks an answer's start and end, in float32, and whether its head is new.
+
+    Raises:
+        UserError: where the model can't be found or read, with what to do instead.
+    """
+    what = "question-answering model"
+    return _load(name_or_folder, load_config(name_or_folder, what), AutoModelForQuestionAnswering, what)
+
+
+def _load(name_or_folder: str, config: PretrainedConfig, auto_class: type, what: str) -> tuple[PreTrainedModel, bool]:
     try:
-        model, missing = read_weights(name_or_folder, config)
+        model, missing = read_weights(name_or_folder, config, auto_class)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(_why_not(name_or_folder, error)) from error
+        raise UserError(_why_not(name_or_folder, error, what)) from error
     except SafetensorError as error:  # truncated
         raise UserError(f"{name_or_folder}: model.safetensors can't be read ({error}). Copy the file again.") from error
-    return model, any("classifier" in key or "score" in key for key in missing)
+    return model, any(part in key for key in missing for part in HEADS)
 
 
-def read_weights(name_or_folder: str, config: PretrainedConfig) -> tuple[PreTrainedModel, set[str]]:
-    """A sequence classifier in float32, read from safetensors only, and which weights the checkpoint lacks."""
+def read_weights(
+    name_or_folder: str, config: PretrainedConfig, auto_class: type = AutoModelForSequenceClassification
+) -> tuple[PreTrainedModel, set[str]]:
+    """A model in float32, read from safetensors only, and which weights the checkpoint lacks."""
     with quietly(name_or_folder):
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
+        model, loading = auto_class.from_pretrained(
             name_or_folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
     return model, set(loading["missing_keys"])
 
 
-def load_config(name_or_folder: str) -> PretrainedConfig:
+def load_config(name_or_folder: str, what: str = "sequence classifier") -> PretrainedConfig:
     """A model's config.json.
 
     Raises:
@@ -53,7 +78,7 @@ def load_config(name_or_folder: str) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(name_or_folder)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(_why_not(name_or_folder, error)) from error
+        raise UserError(_why_not(name_or_folder, error, what)) from error
 
 
 def is_classifier(config: PretrainedConfig) -> bool:
@@ -89,11 +114,11 @@ def quietly(name_or_folder: str | Path) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _why_not(name_or_folder: str, error: Exception) -> str:
+def _why_not(name_or_folder: str, error: Exception, what: str = "sequence classifier") -> str:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     if reason.startswith("Repo id must"):  # what the hub's client makes of a path that is not there
         reason = "no such folder, and no name that the hub could have"
     return (
-        f"no sequence classifier could be loaded from {name_or_folder!r}: {reason}. "
+        f"no {what} could be loaded from {name_or_folder!r}: {reason}. "
         "Give a folder with config.json and model.safetensors, or a hub name while the hub can be reached."
     )

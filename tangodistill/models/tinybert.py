@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from tangodistill.models.load import read_weights
 from tangodistill.user_error import UserError
@@ -106,7 +106,7 @@ def check_narrower(teacher: PreTrainedModel, sizes: Sizes) -> None:
 
 
 def random_student(teacher: PreTrainedModel, sizes: Sizes, label_names: Sequence[str]) -> PreTrainedModel:
-    """A classifier of the teacher's family with random weights, in train mode.
+    """A model of the teacher's class with random weights, in train mode.
 
     Raises:
         UserError: where the hidden size is no multiple of the heads.
@@ -119,7 +119,7 @@ def random_student(teacher: PreTrainedModel, sizes: Sizes, label_names: Sequence
     config._attn_implementation = "sdpa"
     config.update(asdict(sizes))
     _name_labels(config, label_names)
-    return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32).train()
+    return type(teacher)._from_config(config, dtype=torch.float32).train()
 
 
 def student_from_layers(
@@ -183,7 +183,7 @@ def student_from_checkpoint(
         )
     _name_labels(config, label_names)
     try:
-        student, absent = read_weights(start, config)
+        student, absent = read_weights(start, config, type(teacher))
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(_unreadable(start, error)) from error
     missing = sorted(key for key in absent if ".embeddings." in key or ".encoder." in key)
@@ -193,6 +193,8 @@ def student_from_checkpoint(
 
 
 def _name_labels(config: PretrainedConfig, names: Sequence[str]) -> None:
+    if not names:  # a span model's two outputs have none
+        return
     config.id2label = dict(enumerate(names))
     config.label2id = {name: i for i, name in enumerate(names)}
 

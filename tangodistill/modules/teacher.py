@@ -7,26 +7,16 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim.swa_utils import AveragedModel
 
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
 from tangodistill.models.load import load_classifier, position_limit
+from tangodistill.modules.averaged import AveragedWeights
 from tangodistill.modules.classifier import ClassifierModule
 from tangodistill.user_error import UserError
 
 
-@torch.no_grad()
-def average_weights(average: list[Tensor], newest: list[Tensor], count: Tensor) -> None:
-    """Moves the average, in place, towards the newest weights: by 9 / (10 + count) of the way, after `count` updates.
-
-    The average thus spans about the last tenth of the steps, however many there are (polynomial decay, Shamir & Zhang
-    2013), and never remembers the first.
-    """
-    torch._foreach_lerp_(average, newest, 9 / (10 + float(count)))
-
-
-class TeacherModule(ClassifierModule):
+class TeacherModule(AveragedWeights, ClassifierModule):
     """Any Hugging Face sequence classifier, or an encoder that gets a new head.
 
     What is validated and saved are the weights averaged over the last steps: on SST-2 they err less than the newest.
@@ -71,15 +61,11 @@ class TeacherModule(ClassifierModule):
         self.max_length = min(self.task.max_length, position_limit(self.model) or self.task.max_length)
         self.follow_task([config.id2label[i] for i in range(config.num_labels)])
         if stage == "fit":
-            self.average = AveragedModel(self.model, multi_avg_fn=average_weights).requires_grad_(False)
+            self.start_average()
 
     def forward(self, batch: dict[str, Any]) -> Tensor:
         """Logits ``(batch, classes)`` float32 in the task's label order; by the averaged weights but in training."""
-        averaged = self.trainer.state.fn == "fit" and not self.training
-        return self.task_logits(self.average.module if averaged else self.model, batch)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.average.update_parameters(self.model)
+        return self.task_logits(self.in_use, batch)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         with self.autocast():
@@ -107,11 +93,6 @@ class TeacherModule(ClassifierModule):
 
     def check_trained(self) -> None:
         self._refuse_chance(self._selection_mcc())
-
-    def save(self, scores: dict[str, Any]) -> None:
-        if self.trainer.state.fn == "fit":
-            self.model.load_state_dict(self.average.module.state_dict())
-        super().save(scores)
 
     @torch.inference_mode()
     def _selection_mcc(self) -> float:

@@ -15,7 +15,7 @@ from tangodistill.data.tokenize import load_tokenizer
 from tangodistill.latency.hardware import has_bfloat16
 from tangodistill.losses import attention_mse, hidden_mse, soft_cross_entropy
 from tangodistill.models.compress import compress
-from tangodistill.models.load import load_classifier, position_limit
+from tangodistill.models.load import HEADS, load_classifier, load_span_model, position_limit
 from tangodistill.models.probe import probe
 from tangodistill.models.tinybert import (
     Sizes,
@@ -27,13 +27,14 @@ from tangodistill.models.tinybert import (
     student_from_layers,
 )
 from tangodistill.modules.classifier import ClassifierModule
+from tangodistill.modules.trained import TrainedModule
 from tangodistill.user_error import UserError
 
 COPIES = ("teacher", "compressed")
 """Starts that are made of the teacher's own layers."""
 
 
-class TinyBertIntermediateModule(ClassifierModule):
+class TinyBertIntermediateModule(TrainedModule):
     """Stage 1: the student's embedding, layers and attention scores learn those of a frozen teacher.
 
     The loss is the sum, over the embedding and all student layers, of the squared error of the hidden states, and over
@@ -92,11 +93,13 @@ class TinyBertIntermediateModule(ClassifierModule):
     def build(self, label_names: Sequence[str], max_length: int) -> None:
         """Teacher, student and linear maps, for texts of ``max_length`` tokens where the module names no other length.
 
+        Without label names, teacher and student are models that mark answers in contexts.
+
         Raises:
             UserError: a teacher, layer map, size or start that does not fit the others.
         """
         folder = str(resolve(self.teacher))
-        teacher, _ = load_classifier(folder, label_names)
+        teacher, _ = load_classifier(folder, label_names) if label_names else load_span_model(folder)
         self.tokenizer = load_tokenizer(folder)
         check_teacher(teacher, self.sizes.num_attention_heads)
         depth = (self.sizes.num_hidden_layers, teacher.config.num_hidden_layers)
@@ -106,7 +109,7 @@ class TinyBertIntermediateModule(ClassifierModule):
         self.embedding_map = linear_map(self.sizes.hidden_size, teacher.config.hidden_size, kept)
         self.hidden_map = linear_map(self.sizes.hidden_size, teacher.config.hidden_size, kept)
         for name, parameter in self.model.named_parameters():  # nothing of the loss reaches the head
-            parameter.requires_grad = "pooler" not in name and "classifier" not in name
+            parameter.requires_grad = not any(part in name for part in ("pooler", *HEADS))
         for layer in self.model.modules():  # the targets are fixed, and drawing masks is a sixth of a step's time
             if isinstance(layer, nn.Dropout):
                 layer.p = 0.0
@@ -169,8 +172,7 @@ class TinyBertIntermediateModule(ClassifierModule):
         loss = sum(self.losses(batch))
         self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(batch["input_ids"]))
 
-    def on_validation_epoch_end(self) -> None:
-        """Nothing but the loss: there are no answers to score."""
+    test_step = validation_step  # without one Lightning would refuse in its own words, before ``setup`` does
 
     def schedule(self, optimizer: Optimizer, steps: int) -> LRScheduler:
         return get_constant_schedule_with_warmup(optimizer, int(self.warmup_fraction * steps))

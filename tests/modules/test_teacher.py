@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.modules import TeacherModule, TextData
-from tangodistill.modules.teacher import average_weights
+from tangodistill.modules.averaged import average_weights
 from tangodistill.user_error import UserError
 
 
