@@ -2,12 +2,16 @@
 
 The three scores follow from three counts per class: how often it is true, how often predicted, and how often both.
 `scores_from_counts` turns counts of any shape into scores, so one definition serves two arrays, a million thresholds,
-or a set of random draws. Where a denominator is zero the score is 0, as in scikit-learn.
+or a set of random draws. Where a denominator is zero the score is 0, as in scikit-learn. The scores of extracted
+answers are kept in `squad_scores` and found here too.
 """
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+
+from tangodistill.squad_scores import squad as squad
+from tangodistill.squad_scores import squad_scores as squad_scores
 
 METRICS = ("accuracy", "f1", "mcc")
 

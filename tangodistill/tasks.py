@@ -14,13 +14,17 @@ class Task:
     text_columns: tuple[str, ...]
     """One column, or two for sentence pairs."""
     label_column: str
+    """Empty for spans, which have no labels."""
     label_names: tuple[str, ...]
     """A label's id is its place here; empty: taken from the data, sorted."""
     metric: str
-    """``accuracy``, ``f1`` or ``mcc``: what the task is judged by."""
+    """What the task is judged by: ``accuracy``, ``f1`` or ``mcc``; of spans ``f1`` or ``em``."""
     max_length: int
     """Tokens of a text, special tokens included; the rest is cut off."""
     kind: str = "classification"
+    """Or ``spans``: a question is answered by a piece of the context beside it."""
+    stride: int | None = None
+    """Tokens that neighbouring windows of a long context share."""
     glue_folder: str | None = None
     """The folder's name in the published GLUE archive."""
     hub: tuple[str, str] | None = None
@@ -74,6 +78,17 @@ TASKS: dict[str, Task] = {
             max_length=128,
             glue_folder="QNLI",
             hub=("nyu-mll/glue", "qnli"),
+        ),
+        Task(
+            name="squad",
+            text_columns=("question", "context"),
+            label_column="",
+            label_names=(),
+            metric="f1",
+            max_length=384,
+            kind="spans",
+            stride=128,
+            hub=("rajpurkar/squad", "plain_text"),
         ),
         Task(
             name="custom",

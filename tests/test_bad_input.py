@@ -96,7 +96,7 @@ def test_an_unreachable_hub_names_the_local_ways(small, refused, tmp_path):
 
 def test_an_unknown_task(small, refused, tmp_path):
     told = refused(*small.arguments(tmp_path / "out", "--set=data.task=sst"))
-    assert told == "Unknown task 'sst'; did you mean 'sst2'? Known tasks: cola, custom, mrpc, qnli, sst2."
+    assert told == "Unknown task 'sst'; did you mean 'sst2'? Known tasks: cola, custom, mrpc, qnli, squad, sst2."
 
 
 def test_odd_texts_go_all_the_way(finished):

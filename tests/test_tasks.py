@@ -25,10 +25,19 @@ def test_a_custom_task_takes_its_classes_from_the_data():
     assert TASKS["custom"].label_names == () and not TASKS["custom"].is_pair
 
 
+def test_squad_asks_for_spans_of_windows():
+    task = TASKS["squad"]
+    assert (task.kind, task.text_columns, task.metric) == ("spans", ("question", "context"), "f1")
+    assert (task.max_length, task.stride, task.hub) == (384, 128, ("rajpurkar/squad", "plain_text"))
+    assert not task.label_column and not task.label_names
+    assert all(task.stride is None for task in TASKS.values() if task.kind == "classification")
+
+
 def test_unknown_task_suggests_the_nearest():
     with pytest.raises(UserError) as error:
         get_task("SST-2")
-    assert str(error.value) == "Unknown task 'SST-2'; did you mean 'sst2'? Known tasks: cola, custom, mrpc, qnli, sst2."
+    known = "Known tasks: cola, custom, mrpc, qnli, squad, sst2."
+    assert str(error.value) == f"Unknown task 'SST-2'; did you mean 'sst2'? {known}"
     with pytest.raises(UserError) as error:
         get_task("zzzzzz")
-    assert str(error.value) == "Unknown task 'zzzzzz'. Known tasks: cola, custom, mrpc, qnli, sst2."
+    assert str(error.value) == f"Unknown task 'zzzzzz'. {known}"

@@ -12,6 +12,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from tangodistill.data import hub, sources
 from tangodistill.data.sources import DatasetConfig, dataset_fingerprint, load_labelled
+from tangodistill.tasks import TASKS
 from tangodistill.user_error import UserError
 
 GLUE = Path(__file__).parents[2].parent / "shared/data/glue"
@@ -265,7 +266,7 @@ def test_bad_row_is_named(tmp_path, row, expected):
         ({"label_names": ["x", "x"]}, "dataset.label_names names a class twice."),
         ({"metric": "auc"}, "dataset.metric is 'auc'; allowed: accuracy, f1, mcc."),
         ({"max_length": 2}, "dataset.max_length is 2; at least 8 tokens are needed."),
-        ({"task": "sst"}, "Unknown task 'sst'; did you mean 'sst2'? Known tasks: cola, custom, mrpc, qnli, sst2."),
+        ({"task": "sst"}, f"Unknown task 'sst'; did you mean 'sst2'? Known tasks: {', '.join(sorted(TASKS))}."),
     ],
 )
 def test_bad_settings(tmp_path, settings, expected):
