@@ -58,6 +58,30 @@ def soft_cross_entropy(student: torch.Tensor, teacher: torch.Tensor, temperature
     return temperature**2 * F.cross_entropy(student / temperature, probabilities)
 
 
+def soft_span_cross_entropy(
+    student: torch.Tensor, teacher: torch.Tensor, attention_mask: torch.Tensor, temperature: float = 1.0
+) -> torch.Tensor:
+    """Mean of the soft cross-entropies of an answer's first and last token: L = ½ (CE(first) + CE(last)).
+
+    Guskin et al. 2021, "Dynamic-TinyBERT: Boost TinyBERT's Inference Efficiency by Dynamic Sequence Length", §3. The
+    classes are a window's tokens; padding has no part in either distribution.
+
+    Args:
+        student, teacher: (2, batch, length) logits of each token to be the first, and the last.
+        attention_mask: (batch, length), 1 on tokens.
+
+    Returns:
+        Scalar.
+
+    >>> soft_span_cross_entropy(torch.zeros(2, 1, 3), torch.zeros(2, 1, 3), torch.tensor([[1, 1, 0]]))
+    tensor(0.6931)
+    """
+    # finite, since 0 · -inf is no number
+    masked = [logits.float().masked_fill(attention_mask == 0, -1e4) for logits in (student, teacher)]
+    first, last = (soft_cross_entropy(s, t, temperature) for s, t in zip(*masked, strict=True))
+    return (first + last) / 2
+
+
 def hard_cross_entropy(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     """Cross-entropy to the teacher's answer: L = −1/B · Σ_b log softmax(z^S_b)_{argmax z^T_b}.
 

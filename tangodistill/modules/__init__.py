@@ -8,6 +8,9 @@ from tangodistill.modules.language_model import (
     LanguageModelModule,
 )
 from tangodistill.modules.masked_language_model import MaskedLanguageModelModule
+from tangodistill.modules.span_data import SpanData
+from tangodistill.modules.span_student import SpanStudentModule
+from tangodistill.modules.span_teacher import SpanTeacherModule
 from tangodistill.modules.student import StudentModule
 from tangodistill.modules.teacher import TeacherModule
 from tangodistill.modules.tinybert import TinyBertIntermediateModule, TinyBertModule
@@ -19,6 +22,9 @@ __all__ = [
     "LanguageModelData",
     "LanguageModelModule",
     "MaskedLanguageModelModule",
+    "SpanData",
+    "SpanStudentModule",
+    "SpanTeacherModule",
     "StudentModule",
     "TeacherModule",
     "TextData",

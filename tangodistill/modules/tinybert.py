@@ -12,7 +12,6 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
-from tangodistill.latency.hardware import has_bfloat16
 from tangodistill.losses import attention_mse, hidden_mse, soft_cross_entropy
 from tangodistill.models.compress import compress
 from tangodistill.models.load import HEADS, load_classifier, load_span_model, position_limit
@@ -27,6 +26,7 @@ from tangodistill.models.tinybert import (
     student_from_layers,
 )
 from tangodistill.modules.classifier import ClassifierModule
+from tangodistill.modules.frozen import frozen, lean_encoder, place_frozen
 from tangodistill.modules.trained import TrainedModule
 from tangodistill.user_error import UserError
 
@@ -113,8 +113,7 @@ class TinyBertIntermediateModule(TrainedModule):
         for layer in self.model.modules():  # the targets are fixed, and drawing masks is a sixth of a step's time
             if isinstance(layer, nn.Dropout):
                 layer.p = 0.0
-        # inside a tuple it is no part of this module: neither trained, nor in its checkpoints, nor set to train mode
-        self.frozen = (lean_encoder(teacher, self.layer_map[-1]),)
+        self.frozen = frozen(lean_encoder(teacher, self.layer_map[-1]))
 
     def _new_student(self, teacher: PreTrainedModel, names: Sequence[str]) -> tuple[PreTrainedModel, Tensor | None]:
         """The student at its start, and which of the teacher's coordinates it begins with, if it does."""
@@ -141,12 +140,7 @@ class TinyBertIntermediateModule(TrainedModule):
         self.place_teacher()
 
     def place_teacher(self) -> None:
-        """Move it to the device, its matrices in bfloat16 where autocast would bring them there in every step."""
-        teacher = self.frozen[0].to(self.device)
-        if has_bfloat16(self.device):
-            for module in teacher.modules():
-                if isinstance(module, nn.Linear):
-                    module.to(torch.bfloat16)
+        place_frozen(self.frozen[0], self.device)
 
     def losses(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """The loss of the hidden states, and that of the attention scores."""
@@ -257,10 +251,3 @@ def linear_map(width: int, teacher_width: int, kept: Tensor | None) -> nn.Linear
             layer.weight.copy_(torch.eye(teacher_width)[:, kept])
             layer.bias.zero_()
     return layer
-
-
-def lean_encoder(teacher: PreTrainedModel, layers: int) -> PreTrainedModel:
-    """The teacher's encoder up to the last layer that is learned from, frozen and in eval mode."""
-    encoder = teacher.base_model
-    encoder.encoder.layer, encoder.pooler = encoder.encoder.layer[:layers], None
-    return encoder.eval().requires_grad_(False)
