@@ -36,7 +36,7 @@ def answers(folder: Path, record: CascadeRecord, rows: Dataset) -> Logits:
         for key in accepted(folder, number):
             name, _, precision = key.partition("-")
             engine = load_engine(folder / tier.path, name, precision, tier.max_length)
-            found[number, key] = engine.logits(texts, pairs, 32)[:, label_columns(engine, record.label_names)]
+            found[number, key] = engine.outputs(texts, pairs, 32)[:, label_columns(engine, record.label_names)]
     return found
 
 

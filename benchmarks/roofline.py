@@ -61,9 +61,9 @@ def operations(model: nn.Module, lengths: np.ndarray) -> float:
 def report(engine: Engine, model: nn.Module, batch_size: int, texts: list[str], repeats: int) -> None:
     lengths = engine.lengths(texts)
     work, peak = operations(model, lengths), peak_gflops(engine.precision)
-    batched = min(seconds_of(lambda: engine.logits(texts, batch_size=batch_size)) for _ in range(repeats))
+    batched = min(seconds_of(lambda: engine.outputs(texts, batch_size=batch_size)) for _ in range(repeats))
     few = texts[:200]
-    single = min(seconds_of(lambda: engine.logits(few)) for _ in range(repeats)) / len(few)
+    single = min(seconds_of(lambda: engine.outputs(few)) for _ in range(repeats)) / len(few)
     tokenised = min(seconds_of(lambda: engine.encoder.encode(texts)) for _ in range(repeats))
     padding = tokens_per_text(lengths, batch_size, engine.facts.exact_length) / lengths.mean() - 1
     ideal = work / len(texts) / peak / 1e9

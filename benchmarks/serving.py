@@ -51,7 +51,7 @@ class Contender:
 def of_engine(engine: Engine, label_names: tuple[str, ...]) -> Contender:
     columns = label_columns(engine, label_names)
     return Contender(
-        lambda texts, pairs, size: engine.logits(texts, pairs, size)[:, columns].argmax(axis=1), engine.key
+        lambda texts, pairs, size: engine.outputs(texts, pairs, size)[:, columns].argmax(axis=1), engine.key
     )
 
 
@@ -59,7 +59,7 @@ def of_cascade(cascade: CascadePredictor) -> Contender:
     """Both tiers at their own best batch sizes, or both at 1."""
     single = CascadePredictor(
         (cascade.first.engine, cascade.second.engine), cascade.label_names, cascade.threshold, (1, 1),
-        cascade.text_columns, cascade.score,
+        cascade.text_columns, cascade.readout.score,
     )  # fmt: skip
 
     def answer(texts: list[str], pairs: list[str] | None, size: int) -> np.ndarray:

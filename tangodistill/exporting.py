@@ -121,7 +121,7 @@ def _export_tier(pair: TierPair, tier: int, formats: list[str], max_drop: float,
     reference = TorchEngine.load(pair.tiers[tier - 1], max_length=pair.max_length)
     wanted = [key for key in ALL if key in formats and _offered(key, tier, reference)]
     _write_graphs(pair, tier, reference, {key.partition("-")[2] for key in wanted if not key.startswith("torch")})
-    expected = pair.logits(reference)
+    expected = pair.outputs(reference)
     found = [_agreement(pair, tier, key, expected) for key in wanted]
     for row in found:
         row.refused = _objection(row, max_drop, min_same)
@@ -159,7 +159,7 @@ def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions:
 
 
 def _agreement(pair: TierPair, tier: int, key: str, expected: np.ndarray) -> Agreement:
-    logits = pair.logits(pair.engine(tier, key))
+    logits = pair.outputs(pair.engine(tier, key))
     return Agreement(
         tier=tier,
         key=key,

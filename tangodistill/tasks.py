@@ -23,8 +23,6 @@ class Task:
     """Tokens of a text, special tokens included; the rest is cut off."""
     kind: str = "classification"
     """Or ``spans``: a question is answered by a piece of the context beside it."""
-    stride: int | None = None
-    """Tokens that neighbouring windows of a long context share."""
     glue_folder: str | None = None
     """The folder's name in the published GLUE archive."""
     hub: tuple[str, str] | None = None
@@ -87,7 +85,6 @@ TASKS: dict[str, Task] = {
             metric="f1",
             max_length=384,
             kind="spans",
-            stride=128,
             hub=("rajpurkar/squad", "plain_text"),
         ),
         Task(

@@ -76,9 +76,9 @@ class TierPair:
         folder = (self.tiers if name == "torch" else self.exported)[tier - 1]
         return load_engine(folder, name, precision, self.max_length, threads)
 
-    def logits(self, engine: Engine, batch_size: int = 32) -> np.ndarray:
+    def outputs(self, engine: Engine, batch_size: int = 32) -> np.ndarray:
         """(n, classes) float32 in the order of `label_names`."""
-        return engine.logits(self.texts, self.pairs, batch_size)[:, label_columns(engine, self.label_names)]
+        return engine.outputs(self.texts, self.pairs, batch_size)[:, label_columns(engine, self.label_names)]
 
     def score(self, logits: np.ndarray) -> float:
         """The task's metric of somebody's logits (n, classes)."""

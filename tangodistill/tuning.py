@@ -96,15 +96,15 @@ def _work(cascade, exported, first_tier, second_tier, dataset, output) -> tuple[
 def _time(texts: TierPair, tier: int, key: str, threads: int, seconds: float) -> Timing:
     engine = texts.engine(tier, key, threads)
     pilot = texts.part(PILOT_TEXTS)
-    engine.logits(pilot.texts, pilot.pairs)
+    engine.outputs(pilot.texts, pilot.pairs)
     started = perf_counter()
-    engine.logits(pilot.texts, pilot.pairs)
+    engine.outputs(pilot.texts, pilot.pairs)
     per_text_s = (perf_counter() - started) / len(pilot.texts)
     pair = texts.part(max(int(seconds / REPEATS / per_text_s), PILOT_TEXTS))
 
     def run(rows: np.ndarray, batch_size: int) -> None:
         pairs = [pair.pairs[i] for i in rows] if pair.pairs else None
-        engine.logits([pair.texts[i] for i in rows], pairs, batch_size)
+        engine.outputs([pair.texts[i] for i in rows], pairs, batch_size)
 
     best, times = find_batch_sizes(
         {"engine": run}, {"engine": engine.lengths(pair.texts, pair.pairs)}, REPEATS, seconds

@@ -28,9 +28,8 @@ def test_a_custom_task_takes_its_classes_from_the_data():
 def test_squad_asks_for_spans_of_windows():
     task = TASKS["squad"]
     assert (task.kind, task.text_columns, task.metric) == ("spans", ("question", "context"), "f1")
-    assert (task.max_length, task.stride, task.hub) == (384, 128, ("rajpurkar/squad", "plain_text"))
+    assert (task.max_length, task.hub) == (384, ("rajpurkar/squad", "plain_text"))
     assert not task.label_column and not task.label_names
-    assert all(task.stride is None for task in TASKS.values() if task.kind == "classification")
 
 
 def test_unknown_task_suggests_the_nearest():

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,7 +31,8 @@ class WindowEncoder:
     Args:
         backend: Rust tokenizer, which from now on belongs to this encoder.
         max_length: tokens of a window: question, context and special tokens.
-        stride: context tokens that neighbouring windows share.
+        stride: context tokens that neighbouring windows share; None: a third of the length, 128 of 384 as in the
+            scripts of BERT.
         pad_id: id that fills a batch on the right.
         with_type_ids: whether the model reads `token_type_ids`.
         question_length: tokens kept of a question.
@@ -43,11 +45,12 @@ class WindowEncoder:
         self,
         backend: Tokenizer,
         max_length: int,
-        stride: int,
+        stride: int | None,
         pad_id: int,
         with_type_ids: bool,
         question_length: int = QUESTION_LENGTH,
     ):
+        stride = max_length // 3 if stride is None else stride
         self.max_length, self.stride, self.pad_id, self.with_type_ids = max_length, stride, pad_id, with_type_ids
         self.question_length, self._backend = question_length, backend
         backend.no_padding()
@@ -62,7 +65,11 @@ class WindowEncoder:
 
     @classmethod
     def of(
-        cls, tokenizer: PreTrainedTokenizerFast, max_length: int, stride: int, question_length: int = QUESTION_LENGTH
+        cls,
+        tokenizer: PreTrainedTokenizerFast,
+        max_length: int,
+        stride: int | None = None,
+        question_length: int = QUESTION_LENGTH,
     ) -> WindowEncoder:
         """The encoder of any fast tokenizer of transformers, over a copy of its Rust part."""
         return cls(
@@ -92,6 +99,10 @@ class WindowEncoder:
         type_ids = joined.type_ids if self.with_type_ids else None
         texts = TokenizedTexts(joined.ids, offsets, self.pad_id, type_ids)
         return Windows(texts, np.concatenate(examples), joined.starts, joined.ends)
+
+    def save(self, path: Path) -> None:
+        """Writes the Rust tokenizer as a tokenizer.json."""
+        self._backend.save(str(path))
 
     def _encode_chunk(self, questions, contexts, start: int) -> tuple[_Tokens, np.ndarray, np.ndarray]:
         """Flat tokens of one chunk, and of each window its example and its size."""
@@ -145,6 +156,20 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.example)
+
+    @property
+    def examples(self) -> int:
+        """How many there are: each has a window at least."""
+        return int(self.example[-1]) + 1 if len(self.example) else 0
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(windows,) tokens per window."""
+        return self.tokens.lengths
+
+    def batch(self, indices: Sequence[int] | np.ndarray, pad_to: int | None = None) -> dict[str, np.ndarray]:
+        """Model inputs of the chosen windows, as `TokenizedTexts.batch` gives them."""
+        return self.tokens.batch(indices, pad_to)
 
     def in_context(self, indices: Sequence[int] | np.ndarray, width: int) -> np.ndarray:
         """(batch, width) bool: the tokens of the chosen windows that lie in the context; width as the batch has it."""

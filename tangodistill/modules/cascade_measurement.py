@@ -172,7 +172,7 @@ class CascadeMeasurement:
         measured = time_interleaved(
             {
                 "cascade": lambda: predictor.answer(report.texts, report.pairs, pad_to_max=padded),
-                "second_only": lambda: second.logits(report.texts, report.pairs, best, pad_to_max=padded),
+                "second_only": lambda: second.outputs(report.texts, report.pairs, best, pad_to_max=padded),
             },
             self.repeats,
         )
@@ -200,7 +200,7 @@ class CascadeMeasurement:
         settings = [{"name": Path(self.folders[0]).name, "predictions": report.predictions(1)}]
         for folder in self.others:
             engine = TorchEngine.load(folder, max_length=self.task.max_length)
-            logits = engine.logits(report.texts, report.pairs, METRIC_PASS_BATCH)
+            logits = engine.outputs(report.texts, report.pairs, METRIC_PASS_BATCH)
             columns = label_columns(engine, self.task.label_names)
             settings.append({"name": Path(folder).name, "predictions": logits[:, columns].argmax(axis=1)})
         return [

@@ -71,7 +71,7 @@ class EarlyExitMeasurement:
         """One example through the second tier."""
         pair = [self.report.pairs[i]] if self.report.pairs else None
         started = perf_counter()
-        self.second.logits([self.report.texts[i]], pair, pad_to_max=self.padded)
+        self.second.outputs([self.report.texts[i]], pair, pad_to_max=self.padded)
         self._second_s[i].append(perf_counter() - started)
 
     def run(self, i: int) -> None:
@@ -139,7 +139,7 @@ class EarlyExitMeasurement:
     def _best_batch(self, engine: Engine) -> int:
         report, padded = self.report, self.padded
         best, _ = find_batch_sizes(
-            {"engine": lambda rows, size: engine.logits(*report.part(rows), size, padded)},
+            {"engine": lambda rows, size: engine.outputs(*report.part(rows), size, padded)},
             {"engine": engine.lengths(report.texts, report.pairs)},
             self.repeats,
             SEARCH_S,
@@ -154,7 +154,7 @@ class EarlyExitMeasurement:
         seconds = time_interleaved(
             {
                 "deebert": lambda: self._answer(best),
-                "second_only": lambda: self.second.logits(report.texts, report.pairs, second_batch, padded),
+                "second_only": lambda: self.second.outputs(report.texts, report.pairs, second_batch, padded),
             },
             self.repeats,
         )
@@ -171,4 +171,4 @@ class EarlyExitMeasurement:
         }
 
     def _answer(self, batch_size: int) -> np.ndarray:
-        return self.engine.logits(self.report.texts, self.report.pairs, batch_size, self.padded)
+        return self.engine.outputs(self.report.texts, self.report.pairs, batch_size, self.padded)

@@ -79,7 +79,7 @@ def batch1_times(
     """
 
     def answer(engine: Engine, i: int) -> None:
-        engine.logits([role.texts[i]], [role.pairs[i]] if role.pairs else None, pad_to_max=padded)
+        engine.outputs([role.texts[i]], [role.pairs[i]] if role.pairs else None, pad_to_max=padded)
 
     tiers = {f"tier {tier}": lambda i, e=engine: answer(e, i) for tier, engine in enumerate(engines, 1)}
     runs = {**tiers, **(beside or {})}
@@ -108,7 +108,7 @@ def batch_times(
     Args: `sizes` the best batch size of each tier, where it is known already: then only those are timed.
     """
     runs = {
-        f"tier{tier}": lambda rows, size, e=engine: e.logits(*role.part(rows), batch_size=size, pad_to_max=padded)
+        f"tier{tier}": lambda rows, size, e=engine: e.outputs(*role.part(rows), batch_size=size, pad_to_max=padded)
         for tier, engine in enumerate(engines, 1)
     }
     with Progress(auto_refresh=False) as progress:

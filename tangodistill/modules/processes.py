@@ -38,10 +38,10 @@ def shared_logits(engine: Engine, texts: Sequence[str], pairs: Sequence[str] | N
     The batches are those of one process, so the logits are too.
     """
     if not several():
-        return engine.logits(texts, pairs, batch_size)
+        return engine.outputs(texts, pairs, batch_size)
     plan = length_batches(engine.lengths(texts, pairs), batch_size, engine.facts.exact_length)
     own = [row for rows in plan[distributed.get_rank() :: distributed.get_world_size()] for row in rows]
-    part = engine.logits([texts[i] for i in own], [pairs[i] for i in own] if pairs else None, batch_size)
+    part = engine.outputs([texts[i] for i in own], [pairs[i] for i in own] if pairs else None, batch_size)
     logits = np.empty((len(texts), len(engine.label_names)), np.float32)
     for rows, answers in gathered((own, part)):
         logits[rows] = answers

@@ -11,6 +11,7 @@ from tangodistill.data.spans import SpanAnswers, answers_of, best_spans
 from tangodistill.metrics import squad
 from tangodistill.modules.processes import gathered
 from tangodistill.modules.trained import TrainedModule
+from tangodistill.runtime.torch_engine import tier_outputs
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -85,5 +86,4 @@ class SpanModule(TrainedModule):
 
 def span_logits(model: torch.nn.Module, batch: dict[str, Any]) -> Tensor:
     """(2, batch, length) float32: logits of each token to be an answer's first, and its last."""
-    answer = model(**{name: batch[name] for name in INPUTS if name in batch})
-    return torch.stack([answer.start_logits, answer.end_logits]).float()
+    return tier_outputs(model(**{name: batch[name] for name in INPUTS if name in batch})).float()

@@ -24,7 +24,7 @@ class SpanData(RoleData):
     def windows(self, rows: Dataset) -> Windows:
         """The windows of a role, by the tokenizer and the length of the module under training."""
         module = self.trainer.lightning_module
-        return WindowEncoder.of(module.tokenizer, module.max_length, self.task.stride).encode(*columns(rows))
+        return WindowEncoder.of(module.tokenizer, module.max_length).encode(*columns(rows))
 
     def val_dataloader(self) -> EvaluationBatches:
         return self._evaluated(self.roles.selection)

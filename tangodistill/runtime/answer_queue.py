@@ -1,14 +1,14 @@
 """Rows of a stream on their way through both tiers, given back in their order."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from tangodistill.cascade.confidence import confidence as confidence_score
 from tangodistill.data.tokenize import TokenizedTexts
-from tangodistill.runtime.answers import Prediction, predictions_of
+from tangodistill.data.windows import Windows
+from tangodistill.runtime.answers import Prediction, Readout, SpanPrediction
 from tangodistill.runtime.engines import Engine
 
 
@@ -18,7 +18,7 @@ class Tier:
 
     engine: Engine
     batch_size: int
-    columns: np.ndarray  # (classes,) column of the engine's logits for each of the cascade's labels
+    columns: np.ndarray  # (k,) of the engine's outputs, in the cascade's order
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,15 @@ class Chunk:
 
     texts: list[str]
     pairs: list[str] | None
-    tokens: TokenizedTexts  # by the first tier's tokenizer
+    tokens: TokenizedTexts | Windows  # by the first tier's tokenizer
 
 
 class AnswerQueue:
     """Rows that the first tier has seen, in their order, until they and all before them are answered."""
 
-    def __init__(self, first: Tier, second: Tier, label_names: Sequence[str], score: str, threshold: np.float32):
-        self.first, self.second = first, second
-        self.label_names, self.score, self.threshold = label_names, score, threshold
-        self.answers: deque[Prediction | None] = deque()  # None: waits for the second tier
+    def __init__(self, first: Tier, second: Tier, readout: Readout, threshold: np.float32):
+        self.first, self.second, self.readout, self.threshold = first, second, readout, threshold
+        self.answers: deque[Prediction | SpanPrediction | None] = deque()  # None: waits for the second tier
         self.released = 0  # rows before these
         self.deferred: list[tuple[int, str, str | None, float]] = []  # row, texts, confidence
 
@@ -45,16 +44,16 @@ class AnswerQueue:
 
     def add(self, chunk: Chunk) -> None:
         """Run the first tier; rows below the threshold wait for the second."""
-        logits = np.empty((len(chunk.texts), len(self.label_names)), np.float32)
-        for rows, batch_logits in self.first.engine.run(chunk.tokens, self.first.batch_size):
-            logits[rows] = batch_logits[:, self.first.columns]
-        confidence = confidence_score(logits, self.score)
+        outputs = np.empty((len(chunk.texts), len(self.first.columns)), np.float32)
+        for rows, batch_outputs in self.first.engine.run(chunk.tokens, self.first.batch_size):
+            outputs[rows] = batch_outputs[:, self.first.columns]
+        confidence = self.readout.confidence(outputs)
         first_row = self.released + len(self.answers)
         for row in np.flatnonzero(confidence < self.threshold):
             pair = None if chunk.pairs is None else chunk.pairs[row]
             self.deferred.append((first_row + int(row), chunk.texts[row], pair, float(confidence[row])))
         stands = confidence >= self.threshold
-        self.answers.extend(predictions_of(logits, self.label_names, 1, confidence, stands))
+        self.answers.extend(self.readout.predictions(outputs, 1, confidence, stands, chunk.pairs))
 
     def run_second(self, everything: bool) -> None:
         """Run the second tier on as many full batches as wait for it, or on all that waits."""
@@ -64,12 +63,12 @@ class AnswerQueue:
             return
         rows, texts, pairs, confidence = zip(*self.deferred[:count], strict=True)
         del self.deferred[:count]
-        logits = self.second.engine.logits(texts, None if pairs[0] is None else pairs, size)[:, self.second.columns]
-        answers = predictions_of(logits, self.label_names, 2, np.array(confidence), np.ones(count, bool))
+        outputs = self.second.engine.outputs(texts, None if pairs[0] is None else pairs, size)[:, self.second.columns]
+        answers = self.readout.predictions(outputs, 2, np.array(confidence), np.ones(count, bool), pairs)
         for row, answer in zip(rows, answers, strict=True):
             self.answers[row - self.released] = answer
 
-    def release(self) -> Iterator[Prediction]:
+    def release(self) -> Iterator[Prediction | SpanPrediction]:
         """The answers at the head that stand."""
         while self.answers and self.answers[0] is not None:
             self.released += 1

@@ -1,11 +1,15 @@
-"""What a cascade says of its examples."""
+"""What a cascade says of its examples, read from its tiers' outputs: labels, or spans of contexts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
+from tangodistill.cascade.confidence import confidence as confidence_score
 from tangodistill.cascade.confidence import softmax
+from tangodistill.runtime.engines import Engine, label_columns
+from tangodistill.user_error import UserError
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,22 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class SpanPrediction:
+    """One answer to a question: a piece of its context, ``context[start:end]``."""
+
+    answer: str
+    start: int
+    end: int
+    probability: float  # of the span, by the tier that answered
+    tier: int  # 1 or 2
+    confidence: float  # of the first tier: what the threshold was compared with
+
+
+@dataclass(frozen=True)
 class Answers:
     """Answers to n examples as arrays, in their order."""
 
-    logits: np.ndarray  # (n, classes) float32, of the tier that answered, in the cascade's label order
+    outputs: np.ndarray  # (n, k) float32 of the tier that answered: logits in the cascade's label order, or spans
     tier: np.ndarray  # (n,) int8, 1 or 2
     confidence: np.ndarray  # (n,) float32, of the first tier
     answered_s: np.ndarray  # (n,) seconds from the call until the answer stood
@@ -30,23 +46,101 @@ class Answers:
     @property
     def predictions(self) -> np.ndarray:
         """Label ids (n,)."""
-        return self.logits.argmax(axis=1)
+        return self.outputs.argmax(axis=1)
 
 
-def predictions_of(
-    logits: np.ndarray, label_names: Sequence[str], tier: int, confidence: np.ndarray, stands: np.ndarray
-) -> list[Prediction | None]:
-    """One tier's predictions (n,) from logits (n, classes) in the order of the names; None where one doesn't stand.
+class Readout(Protocol):
+    """How outputs are read."""
+
+    def of(self, engine: Engine) -> np.ndarray:
+        """Columns (k,) of this engine's outputs in the cascade's order; UserError where it answers something else."""
+
+    def confidence(self, outputs: np.ndarray) -> np.ndarray:
+        """(n,) float32 of a first tier's outputs (n, k)."""
+
+    def predictions(
+        self,
+        outputs: np.ndarray,
+        tier: int,
+        confidence: np.ndarray,
+        stands: np.ndarray,
+        contexts: Sequence[str] | None = None,
+    ) -> list[Prediction | SpanPrediction | None]:
+        """One tier's predictions (n,) from its outputs (n, k); None where one doesn't stand."""
+
+
+@dataclass(frozen=True)
+class LabelReadout:
+    """Outputs are logits.
 
     >>> logits = np.array([[0.0, 1.0], [1.0, 0.0]])
-    >>> predictions_of(logits, ("no", "yes"), 1, np.array([0.75, 0.5]), np.array([True, False]))
+    >>> readout = LabelReadout(("no", "yes"))
+    >>> readout.predictions(logits, 1, np.array([0.75, 0.5]), np.array([True, False]))
     [Prediction(label='yes', probability=0.7310585786300049, tier=1, confidence=0.75), None]
     """
-    labels = logits.argmax(axis=1)
-    probabilities = softmax(logits)[np.arange(len(labels)), labels]
-    return [
-        Prediction(label_names[label], probability, tier, sure) if answered else None
-        for label, probability, sure, answered in zip(
-            labels.tolist(), probabilities.tolist(), confidence.tolist(), stands.tolist(), strict=True
-        )
-    ]
+
+    label_names: tuple[str, ...]
+    score: str = "max_probability"
+
+    def of(self, engine: Engine) -> np.ndarray:
+        return label_columns(engine, self.label_names)
+
+    def confidence(self, outputs: np.ndarray) -> np.ndarray:
+        return confidence_score(outputs, self.score)
+
+    def predictions(
+        self,
+        outputs: np.ndarray,
+        tier: int,
+        confidence: np.ndarray,
+        stands: np.ndarray,
+        contexts: Sequence[str] | None = None,
+    ) -> list[Prediction | None]:
+        labels = outputs.argmax(axis=1)
+        probabilities = softmax(outputs)[np.arange(len(labels)), labels]
+        columns = (labels.tolist(), probabilities.tolist(), confidence.tolist(), stands.tolist())
+        return [
+            Prediction(self.label_names[label], probability, tier, sure) if answered else None
+            for label, probability, sure, answered in zip(*columns, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class SpanReadout:
+    """Outputs are first character, the one behind the last, and the probability, which is the confidence.
+
+    >>> outputs = np.array([[4, 9, 0.5]], np.float32)
+    >>> SpanReadout().predictions(outputs, 1, np.array([0.5]), np.array([True]), ["the river"])
+    [SpanPrediction(answer='river', start=4, end=9, probability=0.5, tier=1, confidence=0.5)]
+    """
+
+    def of(self, engine: Engine) -> np.ndarray:
+        if engine.facts.kind != "spans":
+            raise UserError(
+                f"{engine.facts.source} is a classifier, but this cascade answers questions by spans of a context: "
+                "its tiers must be question-answering models."
+            )
+        return np.arange(engine.facts.outputs)
+
+    def confidence(self, outputs: np.ndarray) -> np.ndarray:
+        return outputs[:, 2].copy()  # the second tier writes over the outputs
+
+    def predictions(
+        self,
+        outputs: np.ndarray,
+        tier: int,
+        confidence: np.ndarray,
+        stands: np.ndarray,
+        contexts: Sequence[str] | None = None,
+    ) -> list[SpanPrediction | None]:
+        starts, ends = outputs[:, :2].astype(int).T.tolist()
+        columns = (contexts, starts, ends, outputs[:, 2].tolist(), confidence.tolist(), stands.tolist())
+        return [
+            SpanPrediction(context[start:end], start, end, probability, tier, sure) if answered else None
+            for context, start, end, probability, sure, answered in zip(*columns, strict=True)
+        ]
+
+
+def readout_of(label_names: Sequence[str], score: str) -> Readout:
+    """For a cascade's labels; without any, its answers are spans."""
+    return LabelReadout(tuple(label_names), score) if label_names else SpanReadout()

@@ -1,4 +1,4 @@
-"""What runs a tier: from raw texts to logits, tokenisation included, whatever does the arithmetic."""
+"""What runs a tier: from raw texts to its outputs, tokenisation included, whatever does the arithmetic."""
 
 import os
 from abc import ABC, abstractmethod
@@ -12,7 +12,9 @@ from typing import Self
 import numpy as np
 
 from tangodistill.data.length_batches import length_batches
+from tangodistill.data.spans import answers_of, best_spans
 from tangodistill.data.tokenize import TextEncoder, TokenizedTexts
+from tangodistill.data.windows import WindowEncoder, Windows
 from tangodistill.user_error import UserError
 
 PRECISIONS = {
@@ -22,6 +24,7 @@ PRECISIONS = {
 }
 """Of each engine. `int8` takes its ranges from the batch at hand, `int8_static` from calibration texts."""
 BATCH_DEPENDENT = ("int8",)
+SPAN_OUTPUTS = 3
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,17 @@ class TierFacts:
     pad_id: int
     with_type_ids: bool
     truncation_side: str = "right"
+    kind: str = "classification"
+    """Or ``spans``: an example is a question and its context, and the answer a piece of the context."""
+
+    @property
+    def outputs(self) -> int:
+        """Values of one example: a logit per class; of a span its first and last character and its probability."""
+        return SPAN_OUTPUTS if self.kind == "spans" else len(self.label_names)
 
 
 class Engine(ABC):
-    """One tier, run on the CPU. An example's logits don't depend on its batch (but for the precision `int8`).
+    """One tier, run on the CPU. An example's outputs don't depend on its batch (but for the precision `int8`).
 
     Several threads may use one engine at a time.
 
@@ -57,7 +67,9 @@ class Engine(ABC):
 
     name: str
 
-    def __init__(self, facts: TierFacts, encoder: TextEncoder, precision: str, threads: int | None = None):
+    def __init__(
+        self, facts: TierFacts, encoder: TextEncoder | WindowEncoder, precision: str, threads: int | None = None
+    ):
         self.facts, self.encoder, self.precision, self.threads = facts, encoder, precision, threads
         self.passes_at_once = max(1, available_cores() // threads) if threads else 1
         self._pool = ThreadPoolExecutor(self.passes_at_once) if self.passes_at_once > 1 else None
@@ -89,7 +101,7 @@ class Engine(ABC):
         """Engine and precision, as in cascade.json."""
         return f"{self.name}-{self.precision}"
 
-    def logits(
+    def outputs(
         self,
         texts: Sequence[str],
         pairs: Sequence[str] | None = None,
@@ -98,16 +110,18 @@ class Engine(ABC):
     ) -> np.ndarray:
         """Logits (n, classes), float32, in the order of the texts and of this tier's own `label_names`.
 
+        Of a span tier: (n, 3), the answer's first character in the context, the one behind its last, its probability.
+
         Args:
             texts: n texts. pairs: their n second texts.
-            batch_size: examples per forward pass; 1 runs one after the other, as they would come.
+            batch_size: examples, or windows of them, per forward pass; 1 runs one after the other, as they would come.
             pad_to_max: pad every example to `max_length` (the paper's protocol) instead of to the longest in its batch.
                 A tier that runs batches of one length has nothing to pad.
         """
-        logits = np.empty((len(texts), len(self.label_names)), np.float32)
-        for rows, batch_logits in self.batches(texts, pairs, batch_size, pad_to_max):
-            logits[rows] = batch_logits
-        return logits
+        outputs = np.empty((len(texts), self.facts.outputs), np.float32)
+        for rows, batch_outputs in self.batches(texts, pairs, batch_size, pad_to_max):
+            outputs[rows] = batch_outputs
+        return outputs
 
     def batches(
         self,
@@ -116,8 +130,10 @@ class Engine(ABC):
         batch_size: int = 1,
         pad_to_max: bool = False,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields (rows (b,), logits (b, classes)) as the batches are done: similar lengths together, each row once."""
-        if (batch_size == 1 or len(texts) == 1) and not self._pads(pad_to_max):
+        """Yields (rows (b,), outputs (b, k)) as the batches are done: similar lengths together, each row once."""
+        if self.facts.kind == "spans":
+            yield from self.run(self.encoder.encode(texts, pairs), batch_size, pad_to_max)
+        elif (batch_size == 1 or len(texts) == 1) and not self._pads(pad_to_max):
             for row, text in enumerate(texts):
                 inputs = self.encoder.encode_one(text, None if pairs is None else pairs[row])
                 yield np.array([row]), self._forward(inputs)
@@ -125,9 +141,29 @@ class Engine(ABC):
             yield from self.run(self.encoder.encode(texts, pairs), batch_size, pad_to_max)
 
     def run(
-        self, tokens: TokenizedTexts, batch_size: int, pad_to_max: bool = False
+        self, tokens: TokenizedTexts | Windows, batch_size: int, pad_to_max: bool = False
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """As `batches`, of texts that this tier's encoder has tokenised already."""
+        """As `batches`, of texts that this tier's encoder has tokenised already; spans come all at once."""
+        if isinstance(tokens, Windows):
+            yield np.arange(tokens.examples), self._spans(tokens, batch_size, pad_to_max)
+        else:
+            yield from self._passes(tokens, batch_size, pad_to_max)
+
+    def _spans(self, windows: Windows, batch_size: int, pad_to_max: bool) -> np.ndarray:
+        """(n, 3) first character, the one behind the last, and probability of each example's answer."""
+        first, last = np.empty((2, len(windows)), np.int64)
+        probability = np.empty(len(windows))
+        for rows, (start, end) in self._passes(windows.tokens, batch_size, pad_to_max):
+            real = np.arange(start.shape[1]) < windows.lengths[rows, None]
+            inside = windows.in_context(rows, start.shape[1])
+            first[rows], last[rows], probability[rows] = best_spans(start, end, real, inside)
+        answers = answers_of(windows, first, last, probability)
+        return np.stack([answers.start, answers.end, answers.confidence], axis=1).astype(np.float32)
+
+    def _passes(
+        self, tokens: TokenizedTexts, batch_size: int, pad_to_max: bool
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields (rows (b,), what the model gives for them)."""
         pad_to = self.max_length if self._pads(pad_to_max) else None
         plan = length_batches(tokens.lengths, batch_size, self.facts.exact_length)
         passes = (lambda rows=rows: self._forward(tokens.batch(rows, pad_to)) for rows in plan)
@@ -135,7 +171,7 @@ class Engine(ABC):
         yield from zip(plan, (run() for run in passes) if one_by_one else self._side_by_side(passes), strict=True)
 
     def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
-        """Tokens (n,) that the model gets of each example."""
+        """Tokens (n,) that the model gets of each example, or (windows,) of each window of them."""
         return self.encoder.encode(texts, pairs).lengths
 
     def _side_by_side(self, passes: Iterator[Callable[[], np.ndarray]]) -> Iterator[np.ndarray]:
@@ -153,7 +189,10 @@ class Engine(ABC):
 
     @abstractmethod
     def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Logits (batch, classes) float32 of `input_ids`, `attention_mask`, `token_type_ids`: (batch, length) int64."""
+        """What the model gives for `input_ids`, `attention_mask` and `token_type_ids`, (batch, length) int64 each.
+
+        Float32 logits (batch, classes), or of a span's first and last token (2, batch, length).
+        """
 
 
 def load_engine(

@@ -10,6 +10,7 @@ from typing import Self
 from tokenizers import Tokenizer
 
 from tangodistill.data.tokenize import TextEncoder
+from tangodistill.data.windows import WindowEncoder
 from tangodistill.runtime.cascade_folder import GRAPHS
 from tangodistill.runtime.engines import Engine, TierFacts
 from tangodistill.user_error import UserError
@@ -28,7 +29,7 @@ def write_facts(folder: Path, facts: TierFacts) -> None:
 
 def read_exported(
     folder: str | Path, precision: str, max_length: int | None = None
-) -> tuple[TierFacts, TextEncoder, Path]:
+) -> tuple[TierFacts, TextEncoder | WindowEncoder, Path]:
     """Facts, encoder and graph of a tier folder; texts are cut to `max_length` tokens, or to what the tier allows.
 
     Raises:
@@ -42,6 +43,8 @@ def read_exported(
     facts = _read(exported / FACTS, lambda path: _facts(json.loads(path.read_text(encoding="utf-8"))))
     tokenizer = _read(exported / TOKENIZER, lambda path: Tokenizer.from_file(str(path)))
     length = min(max_length or facts.max_length, facts.max_length)
+    if facts.kind == "spans":
+        return facts, WindowEncoder(tokenizer, length, None, facts.pad_id, facts.with_type_ids), graph
     return facts, TextEncoder(tokenizer, length, facts.pad_id, facts.with_type_ids, facts.truncation_side), graph
 
 

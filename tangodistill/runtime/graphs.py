@@ -14,21 +14,22 @@ from transformers import PreTrainedModel
 
 from tangodistill.models.load import position_limit
 from tangodistill.runtime.exported import GRAPH_OF
+from tangodistill.runtime.torch_engine import tier_outputs
 from tangodistill.user_error import UserError
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OPSET = 18
 
 
-class _Logits(torch.nn.Module):
-    """A classifier from positional token arrays to plain logits."""
+class _Outputs(torch.nn.Module):
+    """A tier from positional token arrays to one plain tensor."""
 
     def __init__(self, model: PreTrainedModel, names: list[str]):
         super().__init__()
         self.model, self.names = model, names
 
     def forward(self, *arrays: torch.Tensor) -> torch.Tensor:
-        return self.model(**dict(zip(self.names, arrays, strict=True))).logits
+        return tier_outputs(self.model(**dict(zip(self.names, arrays, strict=True))))
 
 
 def write_fp32(model: PreTrainedModel, inputs: dict[str, np.ndarray], folder: Path) -> Path:
@@ -54,7 +55,7 @@ def write_fp32(model: PreTrainedModel, inputs: dict[str, np.ndarray], folder: Pa
         "verbose": False,
     }
     with _quiet(), torch.inference_mode(False), torch.no_grad():
-        torch.onnx.export(_Logits(model, names).eval(), **arguments, **_free_dimensions(model, names))
+        torch.onnx.export(_Outputs(model, names).eval(), **arguments, **_free_dimensions(model, names))
     _refuse_fixed(path)
     return path
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tangodistill.cascade.confidence import confidence as confidence_score
 from tangodistill.latency.machine import cpu_model
 from tangodistill.runtime.answer_queue import AnswerQueue, Chunk, Tier
-from tangodistill.runtime.answers import Answers, Prediction, predictions_of
+from tangodistill.runtime.answers import Answers, Prediction, SpanPrediction, readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade
 from tangodistill.runtime.chunks import chunks, punctual_chunks
-from tangodistill.runtime.engines import BATCH_DEPENDENT, Engine, label_columns, load_engine
+from tangodistill.runtime.engines import BATCH_DEPENDENT, Engine, load_engine
 from tangodistill.user_error import UserError
 
+Answer = Prediction | SpanPrediction
 CHUNK_ROWS = 8192  # of an endless input, how many are tokenised and run at a time
 HELD_ROWS = 4 * CHUNK_ROWS  # how many answers may wait for one that is deferred
 
@@ -25,7 +25,8 @@ class CascadePredictor:
 
     Args:
         engines: first and second tier.
-        label_names: the cascade's labels; each tier must know the same ones, in whatever order.
+        label_names: the cascade's labels; each tier must know the same ones, in whatever order. Without any, it
+            answers questions by spans of their contexts.
         threshold: defer where confidence < threshold, compared in float32.
         batch_sizes: of each tier.
         text_columns: one name, or two where the examples are pairs of texts.
@@ -44,9 +45,9 @@ class CascadePredictor:
         self.label_names = tuple(label_names)
         self.threshold = threshold
         self.text_columns = tuple(text_columns)
-        self.score = score
+        self.readout = readout_of(self.label_names, score)
         self.first, self.second = (
-            Tier(engine, batch_size, label_columns(engine, self.label_names))
+            Tier(engine, batch_size, self.readout.of(engine))
             for engine, batch_size in zip(engines, batch_sizes, strict=True)
         )
 
@@ -73,16 +74,17 @@ class CascadePredictor:
 
     def predict(
         self, texts: str | tuple[str, str] | Iterable[str] | Iterable[tuple[str, str]], threshold: float | None = None
-    ) -> Prediction | list[Prediction]:
+    ) -> Answer | list[Answer]:
         """One example gives one Prediction; several give a list in their order. Examples of pair tasks are tuples.
 
         Raises:
             UserError: a row that is no text, or no pair of texts where the cascade wants pairs; names the row.
         """
         if isinstance(texts, str) or (len(self.text_columns) == 2 and _is_pair(texts)):
-            answers = self.answer(*self._columns([texts], first_row=0), threshold)
+            columns = self._columns([texts], first_row=0)
+            answers = self.answer(*columns, threshold)
             tier, stands = int(answers.tier[0]), np.ones(1, bool)
-            return predictions_of(answers.logits, self.label_names, tier, answers.confidence, stands)[0]
+            return self.readout.predictions(answers.outputs, tier, answers.confidence, stands, columns[1])[0]
         return list(self.predict_iter(texts, threshold))
 
     def predict_iter(
@@ -90,7 +92,7 @@ class CascadePredictor:
         rows: Iterable[str] | Iterable[tuple[str, str]],
         threshold: float | None = None,
         max_wait_ms: float | None = None,
-    ) -> Iterator[Prediction]:
+    ) -> Iterator[Answer]:
         """Predictions of an input of any length, in its order, in constant memory.
 
         The next rows are drawn and tokenised while the engines run. What the first tier defers queues until it fills
@@ -106,7 +108,7 @@ class CascadePredictor:
         drawn = (
             chunks(rows, CHUNK_ROWS) if max_wait_ms is None else punctual_chunks(rows, CHUNK_ROWS, max_wait_ms / 1000)
         )
-        queue = AnswerQueue(self.first, self.second, self.label_names, self.score, threshold)
+        queue = AnswerQueue(self.first, self.second, self.readout, threshold)
         for chunk in self._tokenised_ahead(drawn):
             queue.add(chunk)
             queue.run_second(everything=max_wait_ms is not None or len(queue) > HELD_ROWS)
@@ -153,21 +155,21 @@ class CascadePredictor:
         """
         started = time.perf_counter()
         threshold = self._checked(threshold)
-        logits = np.empty((len(texts), len(self.label_names)), np.float32)
+        outputs = np.empty((len(texts), len(self.first.columns)), np.float32)
         answered_s = np.empty(len(texts))
-        for rows, batch_logits in self.first.engine.batches(texts, pairs, self.first.batch_size, pad_to_max):
-            logits[rows] = batch_logits[:, self.first.columns]
+        for rows, batch_outputs in self.first.engine.batches(texts, pairs, self.first.batch_size, pad_to_max):
+            outputs[rows] = batch_outputs[:, self.first.columns]
             answered_s[rows] = time.perf_counter() - started
-        confidence = confidence_score(logits, self.score)
+        confidence = self.readout.confidence(outputs)
         queue = np.flatnonzero(confidence < threshold)
         queued_texts = [texts[row] for row in queue]
         queued_pairs = None if pairs is None else [pairs[row] for row in queue]
-        for waiting, batch_logits in self.second.engine.batches(
+        for waiting, batch_outputs in self.second.engine.batches(
             queued_texts, queued_pairs, self.second.batch_size, pad_to_max
         ):
-            logits[queue[waiting]] = batch_logits[:, self.second.columns]
+            outputs[queue[waiting]] = batch_outputs[:, self.second.columns]
             answered_s[queue[waiting]] = time.perf_counter() - started
-        return Answers(logits, np.where(confidence < threshold, 2, 1).astype(np.int8), confidence, answered_s)
+        return Answers(outputs, np.where(confidence < threshold, 2, 1).astype(np.int8), confidence, answered_s)
 
     def _checked(self, threshold: float | None) -> np.float32:
         threshold = np.float32(self.threshold if threshold is None else threshold)

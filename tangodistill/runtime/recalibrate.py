@@ -59,7 +59,7 @@ def _one_at_a_time(engine: Engine, texts: list[str], pairs: list[str] | None, ti
     """Logits (n, classes) and seconds (n,)."""
 
     def run(i: int) -> np.ndarray:
-        return engine.logits([texts[i]], None if pairs is None else [pairs[i]])[0]
+        return engine.outputs([texts[i]], None if pairs is None else [pairs[i]])[0]
 
     for i in range(min(WARMUP, len(texts))):
         run(i)

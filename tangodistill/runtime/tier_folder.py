@@ -5,7 +5,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 import tangodistill.models  # noqa: F401 (registers the students' classes)
 from tangodistill.data.tokenize import load_tokenizer
@@ -20,7 +25,7 @@ def load_tier(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerF
         UserError: a file that is missing or can't be read, or weights that don't fill the model; names the file.
     """
     folder = Path(folder)
-    _check_config(folder)
+    auto_class, what = _head_of(_read_config(folder))
     _check_weights(folder)
     if not (folder / "tokenizer.json").is_file():
         raise UserError(
@@ -29,28 +34,35 @@ def load_tier(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerF
         )
     try:
         with quietly(folder):
-            model, loading = AutoModelForSequenceClassification.from_pretrained(
+            model, loading = auto_class.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"{folder} holds no usable sequence classifier: {_first_line(error)}") from error
+        raise UserError(f"{folder} holds no usable {what}: {_first_line(error)}") from error
     missing = sorted(loading["missing_keys"])
     if missing:  # transformers fills these with random numbers
         raise UserError(
             f"{folder}: the weights lack {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}. "
-            "A tier is a fine-tuned classifier; train its head first (stage teacher or student)."
+            f"A tier is a fine-tuned {what}; train its head first (stage teacher or student)."
         )
     return model.eval(), load_tokenizer(folder)
 
 
-def _check_config(folder: Path) -> None:
+def _head_of(config: dict) -> tuple[type, str]:
+    """The Auto class of a config.json's model, and what it is called."""
+    if any(name.endswith("ForQuestionAnswering") for name in config.get("architectures") or ()):
+        return AutoModelForQuestionAnswering, "question-answering model"
+    return AutoModelForSequenceClassification, "sequence classifier"
+
+
+def _read_config(folder: Path) -> dict:
     if not folder.is_dir():
         raise UserError(
             f"{folder} is no folder. A tier is a folder with config.json, model.safetensors and tokenizer.json."
         )
     path = folder / "config.json"
     try:
-        json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing. A tier is a folder written by save_pretrained.") from None
     except ValueError as error:

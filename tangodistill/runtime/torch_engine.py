@@ -6,8 +6,10 @@ from typing import Self
 import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import ModelOutput
 
 from tangodistill.data.tokenize import TextEncoder
+from tangodistill.data.windows import WindowEncoder
 from tangodistill.models.bilstm import BiLSTMForSequenceClassification
 from tangodistill.models.inputs import tensors
 from tangodistill.models.load import position_limit
@@ -40,7 +42,8 @@ class TorchEngine(Engine):
         self.model = model.bfloat16() if precision == "bf16" else model
         facts = facts_of(model, tokenizer)
         length = min(max_length or facts.max_length, facts.max_length)
-        super().__init__(facts, TextEncoder.of(tokenizer, length), precision, threads)
+        encoder = WindowEncoder if facts.kind == "spans" else TextEncoder
+        super().__init__(facts, encoder.of(tokenizer, length), precision, threads)
 
     @classmethod
     def load(
@@ -57,19 +60,26 @@ class TorchEngine(Engine):
             torch.set_num_threads(self.threads)
         if inputs["attention_mask"].all():  # spares the model making and applying a mask
             del inputs["attention_mask"]
-        return self.model(**tensors(inputs)).logits.float().numpy()
+        return tier_outputs(self.model(**tensors(inputs))).float().numpy()
+
+
+def tier_outputs(answer: ModelOutput) -> torch.Tensor:
+    """Logits (batch, classes) of a classifier; (2, batch, length) of a span model: of first and last token."""
+    return torch.stack([answer.start_logits, answer.end_logits]) if hasattr(answer, "start_logits") else answer.logits
 
 
 def facts_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> TierFacts:
     """What every engine of this tier must know."""
+    spans = isinstance(getattr(model, "qa_outputs", None), torch.nn.Module)
     limits = (tokenizer.model_max_length, position_limit(model), NO_LIMIT)
     return TierFacts(
         source=model.name_or_path,
-        label_names=tuple(model.config.id2label[i] for i in range(model.config.num_labels)),
+        label_names=() if spans else tuple(model.config.id2label[i] for i in range(model.config.num_labels)),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         max_length=min(limit for limit in limits if limit is not None),
         exact_length=isinstance(model, BiLSTMForSequenceClassification),
         pad_id=tokenizer.pad_token_id,
         with_type_ids="token_type_ids" in tokenizer.model_input_names,
         truncation_side=tokenizer.truncation_side,
+        kind="spans" if spans else "classification",
     )

@@ -36,7 +36,7 @@ def test_every_point_equals_running_the_engine_with_its_threshold(measured, summ
     order = [engine.label_names.index(name) for name in summary["label_names"]]
     for row in points.iloc[:: max(len(points) // 8, 1)].itertuples():
         engine.leave_below(row.threshold)
-        answers = engine.logits(report["text"][:])[:, order].argmax(1)
+        answers = engine.outputs(report["text"][:])[:, order].argmax(1)
         assert row.accuracy == pytest.approx(accuracy_score(labels, answers))
         assert row.exit1 + row.exit2 == len(labels) == summary["n"]
         assert row.speedup == pytest.approx(second_only_s / row.time_s)

@@ -16,7 +16,7 @@ def test_the_labelled_set_holds_the_teachers_own_logits(labelled, teacher):
     rows, manifest = load_transfer_set(labelled, labelled=True)
     assert manifest["label_names"] == ["negative", "positive"] and "label" not in rows.column_names
     few = rows[:40]["text"]
-    own = TorchEngine.load(teacher).logits(few, batch_size=8)
+    own = TorchEngine.load(teacher).outputs(few, batch_size=8)
     np.testing.assert_allclose(teacher_logits(rows)[:40], own, atol=0.05)  # labelled in bfloat16 where there is any
 
 

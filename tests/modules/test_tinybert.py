@@ -152,7 +152,7 @@ def test_training_resumes_inside_an_epoch_in_the_same_order(build, teacher, stag
 
 def test_stage_2_learns_the_teachers_answers(tinybert, dataset):
     engine = TorchEngine.load(tinybert)
-    assert engine.logits(["a lovely plot", "an awful plot"]).argmax(1).tolist() == [1, 0]
+    assert engine.outputs(["a lovely plot", "an awful plot"]).argmax(1).tolist() == [1, 0]
     scores = json.loads((tinybert / "metrics.json").read_text())
     assert scores["accuracy"] > 0.9 and scores["rows"] == 60
     (tested,) = trainer(tinybert).test(TinyBertModule("gone"), TransferData(dataset, "gone"), verbose=False)
@@ -161,8 +161,8 @@ def test_stage_2_learns_the_teachers_answers(tinybert, dataset):
 
 def test_it_answers_one_text_as_among_64(tinybert, dataset):
     texts, engine = load_roles(dataset).report[:64]["text"], TorchEngine.load(tinybert)
-    alone = np.concatenate([engine.logits([text], batch_size=1) for text in texts])
-    np.testing.assert_allclose(alone, engine.logits(texts, batch_size=64), atol=1e-5)
+    alone = np.concatenate([engine.outputs([text], batch_size=1) for text in texts])
+    np.testing.assert_allclose(alone, engine.outputs(texts, batch_size=64), atol=1e-5)
 
 
 def test_it_is_a_first_tier(tinybert, teacher, dataset, tmp_path):
@@ -171,7 +171,7 @@ def test_it_is_a_first_tier(tinybert, teacher, dataset, tmp_path):
     texts = load_roles(dataset).report[:40]["text"]
     answers = CascadePredictor.from_pretrained(tmp_path).answer(texts, threshold=0.0)
     assert set(answers.tier) == {1}
-    np.testing.assert_allclose(answers.logits, TorchEngine.load(tinybert).logits(texts), atol=1e-5)
+    np.testing.assert_allclose(answers.logits, TorchEngine.load(tinybert).outputs(texts), atol=1e-5)
 
 
 def test_stage_1_has_no_answers_to_test(teacher, dataset, labelled, tmp_path):

@@ -54,8 +54,8 @@ def test_every_exit_is_what_the_model_says(engine, texts, folder, padded):
 
 
 def test_without_a_threshold_it_is_the_classifier(engine, bert_folder, texts):
-    own = TorchEngine.load(bert_folder, max_length=20).logits(texts, batch_size=8)
-    np.testing.assert_allclose(engine.logits(texts, batch_size=8), own, **CLOSE)
+    own = TorchEngine.load(bert_folder, max_length=20).outputs(texts, batch_size=8)
+    np.testing.assert_allclose(engine.outputs(texts, batch_size=8), own, **CLOSE)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 16, 64])
@@ -65,13 +65,13 @@ def test_every_text_leaves_where_its_entropy_says(engine, threshold, texts, batc
     exits = [engine.every_exit(text) for text in texts]
     expected = [logits[0] if entropies[0] < threshold else logits[1] for logits, entropies, _ in exits]
     assert 0 < sum(entropies[0] < threshold for _, entropies, _ in exits) < len(texts)
-    close = np.isclose(engine.logits(texts, None, batch_size, padded), expected, **CLOSE).all(axis=1)
+    close = np.isclose(engine.outputs(texts, None, batch_size, padded), expected, **CLOSE).all(axis=1)
     assert (~close).sum() <= 1  # the text at the threshold itself may fall to either side
 
 
 def test_pairs_are_read(engine, texts):
     logits, _, _ = engine.every_exit("good film", "a dull plot")
-    np.testing.assert_allclose(engine.logits(["good film"], ["a dull plot"])[0], logits[-1], **CLOSE)
+    np.testing.assert_allclose(engine.outputs(["good film"], ["a dull plot"])[0], logits[-1], **CLOSE)
 
 
 def test_another_model_is_refused(bert_folder):

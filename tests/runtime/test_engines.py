@@ -40,21 +40,21 @@ def own_forward(folder, texts, pairs=None, max_length=20):
 
 
 def test_logits_are_the_models_own(folder, engine, texts):
-    np.testing.assert_allclose(engine.logits(texts, batch_size=7), own_forward(folder, texts), **CLOSE)
+    np.testing.assert_allclose(engine.outputs(texts, batch_size=7), own_forward(folder, texts), **CLOSE)
 
 
 def test_logits_of_pairs_are_the_models_own(folder, engine, texts):
     pairs = texts[::-1]
     expected = own_forward(folder, texts, pairs)
-    np.testing.assert_allclose(engine.logits(texts, pairs, batch_size=7), expected, **CLOSE)
-    np.testing.assert_allclose(engine.logits(texts, pairs), expected, **CLOSE)
+    np.testing.assert_allclose(engine.outputs(texts, pairs, batch_size=7), expected, **CLOSE)
+    np.testing.assert_allclose(engine.outputs(texts, pairs), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 16, 64])
 @pytest.mark.parametrize("pad_to_max", [False, True])
 def test_no_batch_and_no_padding_changes_an_answer(engine, texts, batch_size, pad_to_max):
-    alone = np.concatenate([engine.logits([text]) for text in texts])
-    np.testing.assert_allclose(engine.logits(texts, None, batch_size, pad_to_max), alone, **CLOSE)
+    alone = np.concatenate([engine.outputs([text]) for text in texts])
+    np.testing.assert_allclose(engine.outputs(texts, None, batch_size, pad_to_max), alone, **CLOSE)
 
 
 def test_padding_to_the_maximum_holds_at_batch_1(bert_folder, texts, monkeypatch):
@@ -63,9 +63,9 @@ def test_padding_to_the_maximum_holds_at_batch_1(bert_folder, texts, monkeypatch
     monkeypatch.setattr(
         engine, "_forward", lambda inputs: (widths.append(inputs["input_ids"].shape[1]), forward(inputs))[1]
     )
-    padded = engine.logits(texts, pad_to_max=True)
+    padded = engine.outputs(texts, pad_to_max=True)
     assert set(widths) == {20}
-    np.testing.assert_allclose(padded, engine.logits(texts), **CLOSE)
+    np.testing.assert_allclose(padded, engine.outputs(texts), **CLOSE)
 
 
 @pytest.mark.parametrize("pad_to_max", [False, True])
@@ -88,8 +88,8 @@ def test_lengths_are_what_the_model_gets(bert_folder):
 
 
 def test_no_texts_give_no_logits(engine):
-    assert engine.logits([], batch_size=8).shape == (0, 2)
-    assert engine.logits([]).shape == (0, 2)
+    assert engine.outputs([], batch_size=8).shape == (0, 2)
+    assert engine.outputs([]).shape == (0, 2)
 
 
 def test_describes_itself(bert_folder, bilstm_folder):
@@ -112,20 +112,20 @@ def test_roberta_has_two_positions_fewer(bert_folder, texts):
     config = RobertaConfig(vocab_size=32, max_position_embeddings=18, pad_token_id=1, type_vocab_size=2, **sizes)
     engine = TorchEngine(RobertaForSequenceClassification(config).eval(), AutoTokenizer.from_pretrained(bert_folder))
     assert engine.max_length == 16
-    assert np.isfinite(engine.logits(texts, batch_size=4)).all()
+    assert np.isfinite(engine.outputs(texts, batch_size=4)).all()
 
 
 def test_a_model_without_positions_has_no_limit(bert_folder, texts):
     config = XLNetConfig(vocab_size=32, d_model=16, n_layer=1, n_head=2, d_inner=16)
     engine = TorchEngine(XLNetForSequenceClassification(config).eval(), AutoTokenizer.from_pretrained(bert_folder))
     assert engine.max_length == NO_LIMIT
-    assert np.isfinite(engine.logits(texts, batch_size=4)).all()
+    assert np.isfinite(engine.outputs(texts, batch_size=4)).all()
 
 
 def test_threads_hold_while_the_engine_runs(bilstm_folder):
     before = torch.get_num_threads()
     try:
-        TorchEngine.load(bilstm_folder, threads=1).logits(["good"])
+        TorchEngine.load(bilstm_folder, threads=1).outputs(["good"])
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)

@@ -33,7 +33,7 @@ def measured(tmp_path_factory, bilstm_folder, bert_folder, make_record, texts):
     record = make_record(calibrated_with=["torch-fp32", "torch-fp32"])
     write_cascade(folder, record, [bilstm_folder, bert_folder])
     predictor = CascadePredictor.from_pretrained(folder)
-    tiers = [tier.engine.logits(texts) for tier in (predictor.first, predictor.second)]
+    tiers = [tier.engine.outputs(texts) for tier in (predictor.first, predictor.second)]
     rows = pd.DataFrame(
         {
             "label": tiers[1].argmax(axis=1),
@@ -95,7 +95,7 @@ def test_agreement_is_counted_as_by_hand(folder):
         row for row in json.loads((folder / EXPORT_RECORD).read_text())
         if (row["tier"], row["key"]) == (2, "openvino-bf16")
     )  # fmt: skip
-    own, torch = (pair.logits(pair.engine(2, key)) for key in ("openvino-bf16", "torch-fp32"))
+    own, torch = (pair.outputs(pair.engine(2, key)) for key in ("openvino-bf16", "torch-fp32"))
     assert row["same_labels"] == pytest.approx(np.mean(own.argmax(1) == torch.argmax(1)))
     assert row["max_difference"] == pytest.approx(np.abs(own - torch).max(), abs=1e-6)
     assert row["metric"] == pytest.approx(np.mean(own.argmax(1) == pair.labels))
@@ -103,9 +103,9 @@ def test_agreement_is_counted_as_by_hand(folder):
 
 def test_a_format_that_loses_too_much_is_refused_and_removed(measured, tmp_path, capsys, monkeypatch):
     folder = shutil.copytree(measured, tmp_path / "cascade")
-    logits = TierPair.logits
+    logits = TierPair.outputs
     broken = lambda pair, engine: logits(pair, engine) * (-1 if engine.name == "onnxruntime" else 1)  # noqa: E731
-    monkeypatch.setattr(TierPair, "logits", broken)
+    monkeypatch.setattr(TierPair, "outputs", broken)
     export(str(folder), formats=["onnxruntime-fp32", "openvino-fp32"])
     assert accepted(folder, 2) == ["torch-fp32", "openvino-fp32"]
     assert (folder / "tier2" / GRAPHS / "fp32.onnx").is_file()  # OpenVINO runs it

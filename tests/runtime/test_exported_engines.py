@@ -54,18 +54,18 @@ def load(tiers, tier, name, precision, **settings):
 )
 def test_logits_are_pytorchs(tiers, texts, tier, name, precision, tolerance):
     engine, reference = load(tiers, tier, name, precision), load(tiers, tier, "torch", "fp32")
-    expected = reference.logits(texts)
-    np.testing.assert_allclose(engine.logits(texts, batch_size=7), expected, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(engine.logits(texts), expected, rtol=0, atol=tolerance)
+    expected = reference.outputs(texts)
+    np.testing.assert_allclose(engine.outputs(texts, batch_size=7), expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(engine.outputs(texts), expected, rtol=0, atol=tolerance)
     assert (engine.label_names, engine.max_length) == (reference.label_names, reference.max_length)
 
 
 @pytest.mark.parametrize(("name", "precision"), FP32)
 def test_pairs(tiers, texts, name, precision):
     pairs = texts[::-1]
-    expected = load(tiers, "bert", "torch", "fp32").logits(texts, pairs)
+    expected = load(tiers, "bert", "torch", "fp32").outputs(texts, pairs)
     engine = load(tiers, "bert", name, precision)
-    np.testing.assert_allclose(engine.logits(texts, pairs, batch_size=7), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(engine.outputs(texts, pairs, batch_size=7), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("tier", ["bert", "bilstm"])
@@ -73,35 +73,35 @@ def test_pairs(tiers, texts, name, precision):
 @pytest.mark.parametrize("batch_size", [2, 16, 64])
 def test_no_batch_changes_an_answer(tiers, texts, tier, name, precision, batch_size):
     engine = load(tiers, tier, name, precision)
-    np.testing.assert_allclose(engine.logits(texts, batch_size=batch_size), engine.logits(texts), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(engine.outputs(texts, batch_size=batch_size), engine.outputs(texts), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "precision"), [key for key in INT8 if key[1] == "int8_static"])
 def test_static_int8_answers_alike_in_every_batch(tiers, texts, name, precision):
     engine = load(tiers, "bert", name, precision)
-    np.testing.assert_allclose(engine.logits(texts, batch_size=16), engine.logits(texts), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(engine.outputs(texts, batch_size=16), engine.outputs(texts), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "precision"), INT8)
 def test_int8_stays_close(tiers, texts, name, precision):
-    expected = load(tiers, "bert", "torch", "fp32").logits(texts)
-    got = load(tiers, "bert", name, precision).logits(texts, batch_size=8)
+    expected = load(tiers, "bert", "torch", "fp32").outputs(texts)
+    got = load(tiers, "bert", name, precision).outputs(texts, batch_size=8)
     assert np.corrcoef(got.ravel(), expected.ravel())[0, 1] > 0.95
 
 
 @pytest.mark.parametrize(("name", "precision"), [("torch", "fp32"), *FP32])
 def test_passes_side_by_side_give_the_same(tiers, texts, monkeypatch, name, precision):
-    expected = load(tiers, "bert", name, precision).logits(texts, batch_size=3)
+    expected = load(tiers, "bert", name, precision).outputs(texts, batch_size=3)
     monkeypatch.setattr("tangodistill.runtime.engines.available_cores", lambda: 3)
     engine = load(tiers, "bert", name, precision, threads=1)
     assert engine.passes_at_once == 3
-    np.testing.assert_allclose(engine.logits(texts, batch_size=3), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(engine.outputs(texts, batch_size=3), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "precision"), FP32)
 def test_a_shorter_limit_holds(tiers, texts, name, precision):
-    expected = load(tiers, "bert", "torch", "fp32", max_length=6).logits(texts)
-    np.testing.assert_allclose(load(tiers, "bert", name, precision, max_length=6).logits(texts), expected, atol=1e-5)
+    expected = load(tiers, "bert", "torch", "fp32", max_length=6).outputs(texts)
+    np.testing.assert_allclose(load(tiers, "bert", name, precision, max_length=6).outputs(texts), expected, atol=1e-5)
 
 
 def test_what_was_not_exported_is_named(tiers, bert_folder):

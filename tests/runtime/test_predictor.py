@@ -42,7 +42,7 @@ class FakeEngine:
     def encode(self, texts, pairs=None):
         return texts
 
-    def logits(self, texts, pairs=None, batch_size=1):
+    def outputs(self, texts, pairs=None, batch_size=1):
         return np.concatenate([logits for _, logits in self.run(texts, batch_size)])
 
     def run(self, texts, batch_size=1):
@@ -56,12 +56,12 @@ class FakeEngine:
 
 
 def test_answers_are_the_first_tiers_or_the_seconds(predictor, texts):
-    first, second = (tier.engine.logits(texts, batch_size=8) for tier in (predictor.first, predictor.second))
+    first, second = (tier.engine.outputs(texts, batch_size=8) for tier in (predictor.first, predictor.second))
     answers = predictor.answer(texts)
     deferred = softmax(first).max(axis=1) < 0.88
     assert 0 < deferred.sum() < len(texts)
     np.testing.assert_array_equal(answers.tier, np.where(deferred, 2, 1))
-    np.testing.assert_allclose(answers.logits, np.where(deferred[:, None], second, first), atol=1e-5)
+    np.testing.assert_allclose(answers.outputs, np.where(deferred[:, None], second, first), atol=1e-5)
     np.testing.assert_allclose(answers.confidence, softmax(first).max(axis=1), atol=1e-5)
     assert answers.confidence.dtype == np.float32
     assert (answers.answered_s > 0).all()
@@ -72,7 +72,7 @@ def test_predictions_keep_the_order_and_name_the_labels(predictor, texts):
     predictions = predictor.predict(texts)
     assert [prediction.label for prediction in predictions] == [NAMES[i] for i in answers.predictions]
     assert [prediction.tier for prediction in predictions] == answers.tier.tolist()
-    expected = softmax(answers.logits).max(axis=1)
+    expected = softmax(answers.outputs).max(axis=1)
     np.testing.assert_allclose([prediction.probability for prediction in predictions], expected, atol=1e-5)
 
 
@@ -90,7 +90,7 @@ def test_extreme_thresholds_use_one_tier(predictor, texts, threshold, tier):
     answers = predictor.answer(texts, threshold=threshold)
     engine = (predictor.first, predictor.second)[tier - 1].engine
     assert set(answers.tier) == {tier}
-    np.testing.assert_allclose(answers.logits, engine.logits(texts), atol=1e-5)
+    np.testing.assert_allclose(answers.outputs, engine.outputs(texts), atol=1e-5)
 
 
 def test_defers_strictly_below_the_threshold_in_float32(predictor, texts):
@@ -134,7 +134,7 @@ def test_labels_are_matched_by_name(bilstm_folder, swapped_folder, texts):
     swapped = TorchEngine.load(swapped_folder)
     assert swapped.label_names == NAMES[::-1]
     predictor = CascadePredictor([TorchEngine.load(bilstm_folder), swapped], NAMES, threshold=2.0, batch_sizes=(8, 8))
-    expected = [swapped.label_names[i] for i in swapped.logits(texts).argmax(axis=1)]
+    expected = [swapped.label_names[i] for i in swapped.outputs(texts).argmax(axis=1)]
     assert [prediction.label for prediction in predictor.predict(texts)] == expected
 
 
@@ -147,7 +147,7 @@ def test_tiers_with_other_labels_are_refused(bilstm_folder, stranger_folder):
 def test_pairs(pair_predictor, texts):
     pairs = list(zip(texts, texts[::-1], strict=True))
     predictions = pair_predictor.predict(pairs)
-    second = pair_predictor.second.engine.logits(texts, texts[::-1])
+    second = pair_predictor.second.engine.outputs(texts, texts[::-1])
     deferred = [row for row, prediction in enumerate(predictions) if prediction.tier == 2]
     assert 0 < len(deferred) < len(pairs)
     assert [predictions[row].label for row in deferred] == [NAMES[i] for i in second[deferred].argmax(axis=1)]
