@@ -115,7 +115,7 @@ def test_a_cascade_answers_questions(tiers, threshold, tier):
 def test_the_threshold_decides_by_question(tiers):
     engines = [TorchEngine.load(folder, max_length=LENGTH) for folder in tiers]
     sure = engines[0].outputs(QUESTIONS, CONTEXTS)[:, 2]
-    threshold = float(np.sort(sure)[2])
+    threshold = float(np.sort(sure)[1:3].mean())
     cascade = CascadePredictor(engines, (), threshold, (4, 4), ("question", "context"))
     tiers_used = [answer.tier for answer in cascade.predict(list(zip(QUESTIONS, CONTEXTS, strict=True)))]
     assert tiers_used == np.where(sure < np.float32(threshold), 2, 1).tolist() and set(tiers_used) == {1, 2}
