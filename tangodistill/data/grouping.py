@@ -1,4 +1,4 @@
-"""Which rows must stay on one side of a cut: groups of texts that hold one another, and of pairs that share a text."""
+"""Which rows must stay on one side of a cut: texts that hold one another, pairs that share a text, an article."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,6 +8,9 @@ from tangodistill.data.leaks import normalise
 
 SHORTEST = 4
 """Words from which on one text inside another ties both together."""
+
+FEWEST_ARTICLES = 10
+"""From here on an article is no larger than a slice, on average; of fewer, a cut by articles may find nothing."""
 
 _BLOCK = 1 << 22  # candidate places compared at once: bounds the memory of texts that repeat one another a lot
 
@@ -63,6 +66,22 @@ def pair_groups(texts: Sequence[str], pairs: Sequence[str]) -> np.ndarray:
     ]
     left, right = np.array(ties, dtype=np.int64).reshape(-1, 2).T
     return _components(len(texts), left, right)
+
+
+def context_groups(articles: Sequence[str], contexts: Sequence[str]) -> np.ndarray:
+    """Group the questions of one article, and those of articles that share a context; of few articles, contexts alone.
+
+    Args:
+        articles, contexts: title and context of n questions.
+
+    Returns:
+        (n,) int64, equal numbers for one group.
+
+    >>> context_groups(["Nile", "Nile", "Cairo"], ["the river", "a delta", "the city"]).tolist()
+    [0, 1, 2]
+    """
+    few = len(set(articles)) < FEWEST_ARTICLES
+    return pair_groups(contexts if few else articles, contexts)
 
 
 def _contained(texts: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:

@@ -65,5 +65,5 @@ def _unreachable(name: str, error: Exception) -> UserError:
     return UserError(
         f"'{name}' is neither a file or folder here nor could it be fetched from the Hugging Face hub ({reason}). "
         "Without the hub, give dataset.source (--data) a local path: a GLUE folder, a CSV, TSV, JSONL or Parquet "
-        "file, or a folder of train, validation and test tables."
+        "file, a folder of train, validation and test tables, or for squad the folder of its JSON files."
     )

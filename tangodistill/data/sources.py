@@ -11,12 +11,12 @@ from tangodistill.data.glue_folder import glue_files, read_glue
 from tangodistill.data.hub import hub_revision, read_hub
 from tangodistill.data.labels import infer_label_names, label_ids
 from tangodistill.data.packages import resolve
-from tangodistill.data.tables import FORMATS, Table, read_table
+from tangodistill.data.squad import read_squad, squad_files, to_questions
+from tangodistill.data.tables import FORMATS, Table, read_table, table_files
 from tangodistill.tasks import Task, get_task
 from tangodistill.user_error import UserError
 
-SPLIT_FILES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
-METRICS = ("accuracy", "f1", "mcc")
+METRICS = {"classification": ("accuracy", "f1", "mcc"), "spans": ("f1", "em")}
 SHORTEST_LENGTH = 8  # two texts, and the special tokens around them
 
 
@@ -26,13 +26,14 @@ class DatasetConfig:
 
     Args:
         source: a GLUE folder as published; a CSV, TSV (never quoted), JSONL or Parquet file; a folder holding
-            train, validation and test tables of those kinds; a data set on the Hugging Face hub; or package:snippets.
-        task: sst2, cola, mrpc, qnli, or custom for data of your own.
+            train, validation and test tables of those kinds; a folder or file of SQuAD 1.1; a data set on the Hugging
+            Face hub; or package:snippets.
+        task: sst2, cola, mrpc, qnli, squad, or custom for data of your own.
         text_columns: one column, or two for pairs of texts; by default the task's, for custom data text.
         label_column: by default label.
         label_names: the classes in the order of their ids; by default the task's, or those in the data, sorted.
-        metric: accuracy, f1 or mcc; by default the task's, for custom data accuracy.
-        max_length: tokens of a text, special tokens included; by default the task's.
+        metric: accuracy, f1 or mcc, for squad f1 or em; by default the task's, for custom data accuracy.
+        max_length: tokens of a text, or of squad's windows, special tokens included; by default the task's.
         validation: file or hub set to use as the validation split.
         test: file or hub set to use as the labelled test split.
         seed: of the slices cut from the training split.
@@ -52,7 +53,7 @@ class DatasetConfig:
 
 @dataclass
 class LabelledData:
-    """Labelled splits in one shape: columns example_id, text, (text_pair,) label."""
+    """Labelled splits in one shape: columns example_id, text, (text_pair,) label; of spans those of `to_questions`."""
 
     task: Task
     splits: dict[str, Dataset]
@@ -69,22 +70,11 @@ def load_labelled(config: DatasetConfig) -> LabelledData:
     """
     task = _task_of(config)
     tables = _open(config, task)
-    labels = {split: read_labels(table, task) for split, table in tables.items()}
-    given_names = task.label_names or tables["train"].class_names.get(task.label_column, ())
-    names = given_names or infer_label_names(labels["train"], tables["train"].origin)
-    columns = {split: choose_text_columns(table, task, config.text_columns) for split, table in tables.items()}
-    splits = {
-        split: to_dataset(
-            split, table, columns[split], label_ids(labels[split], names, table.origin, by_id=bool(given_names))
-        )
-        for split, table in tables.items()
-    }
-    if len(present := set(labels["train"])) == 1:
-        raise UserError(
-            f"{tables['train'].origin}: every row has the label '{present.pop()}'; at least two classes are needed."
-        )
+    if task.kind == "spans":
+        splits = {split: to_questions(table) for split, table in tables.items()}
+    else:
+        task, splits = _classified(config, task, tables)
     _check_ids(splits, tables)
-    task = replace(task, text_columns=columns["train"], label_names=tuple(names))
     files = {split: table.short_origin for split, table in tables.items()}
     return LabelledData(task, splits, files, dataset_fingerprint(config))
 
@@ -110,6 +100,25 @@ def dataset_fingerprint(config: DatasetConfig) -> str:
     return digest.hexdigest()
 
 
+def _classified(config: DatasetConfig, task: Task, tables: dict[str, Table]) -> tuple[Task, dict[str, Dataset]]:
+    """The task with the columns and classes found, and the splits with labels as class ids."""
+    labels = {split: read_labels(table, task) for split, table in tables.items()}
+    given_names = task.label_names or tables["train"].class_names.get(task.label_column, ())
+    names = given_names or infer_label_names(labels["train"], tables["train"].origin)
+    columns = {split: choose_text_columns(table, task, config.text_columns) for split, table in tables.items()}
+    splits = {
+        split: to_dataset(
+            split, table, columns[split], label_ids(labels[split], names, table.origin, by_id=bool(given_names))
+        )
+        for split, table in tables.items()
+    }
+    if len(present := set(labels["train"])) == 1:
+        raise UserError(
+            f"{tables['train'].origin}: every row has the label '{present.pop()}'; at least two classes are needed."
+        )
+    return replace(task, text_columns=columns["train"], label_names=tuple(names)), splits
+
+
 def _check_ids(splits: dict[str, Dataset], tables: dict[str, Table]) -> None:
     """Refuse an id that two splits use."""
     split_of: dict[str, str] = {}
@@ -125,8 +134,11 @@ def _check_ids(splits: dict[str, Dataset], tables: dict[str, Table]) -> None:
 def _task_of(config: DatasetConfig) -> Task:
     """The task's record with what the configuration says otherwise."""
     task = get_task(config.task)
-    if config.metric not in (None, *METRICS):
-        raise UserError(f"dataset.metric is '{config.metric}'; allowed: {', '.join(METRICS)}.")
+    metrics = METRICS[task.kind]
+    if config.metric not in (None, *metrics):
+        raise UserError(f"dataset.metric is '{config.metric}'; allowed: {', '.join(metrics)}.")
+    if task.kind == "spans":
+        _refuse_columns(config)
     if config.text_columns is not None and len(config.text_columns) not in (1, 2):
         raise UserError(f"dataset.text_columns names {len(config.text_columns)} columns; give one, or two for pairs.")
     if config.label_names is not None and len(set(config.label_names)) != len(config.label_names):
@@ -142,30 +154,27 @@ def _task_of(config: DatasetConfig) -> Task:
     )
 
 
+def _refuse_columns(config: DatasetConfig) -> None:
+    for name in ("text_columns", "label_column", "label_names"):
+        if getattr(config, name) is not None:
+            raise UserError(
+                f"dataset.{name} is set, but {config.task} has columns of its own, and spans in place of labels; "
+                "leave it out."
+            )
+
+
 def _local_files(source: str, task: Task) -> dict[str, Path] | None:
     """Files of the splits of a source; None if it can only be a hub set."""
     path = Path(resolve(source)).expanduser()
     if path.is_dir():
-        return glue_files(path, task) if task.glue_folder else _table_files(path)
+        if task.kind == "spans":
+            return squad_files(path)
+        return glue_files(path, task) if task.glue_folder else table_files(path)
     if path.is_file():
         return {"train": path}
-    if path.suffix.lower() in FORMATS or len(path.parts) > 2 or source.startswith((".", "/", "~")):
+    if path.suffix.lower() in (*FORMATS, ".json") or len(path.parts) > 2 or source.startswith((".", "/", "~")):
         raise UserError(f"{source}: no such file or folder. Give a table or a folder (of `run`: --data FILE).")
     return None
-
-
-def _table_files(folder: Path) -> dict[str, Path]:
-    """The tables of a folder by the split that their names say."""
-    found = {}
-    for split, stems in SPLIT_FILES.items():
-        paths = [path for stem in stems for form in FORMATS if (path := folder / f"{stem}{form}").is_file()]
-        if len(paths) > 1:
-            raise UserError(f"{folder}: both {paths[0].name} and {paths[1].name} could be the {split} split; keep one.")
-        if paths:
-            found[split] = paths[0]
-    if "train" not in found:
-        raise UserError(f"{folder}: no training table here; expected train with one of {', '.join(FORMATS)}.")
-    return found
 
 
 def _open(config: DatasetConfig, task: Task) -> dict[str, Table]:
@@ -188,5 +197,7 @@ def _read(source: str, task: Task) -> dict[str, Table]:
     files = _local_files(source, task)
     if files is None:
         return read_hub(source, task)
+    if task.kind == "spans":
+        return {split: read_squad(path) for split, path in files.items()}
     published = task.glue_folder and Path(source).expanduser().is_dir()
     return {split: read_glue(path, task) if published else read_table(path) for split, path in files.items()}

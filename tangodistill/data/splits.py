@@ -6,16 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from datasets import Dataset
 
-from tangodistill.data.grouping import pair_groups, text_groups
+from tangodistill.data.grouping import FEWEST_ARTICLES, context_groups, pair_groups, text_groups
 from tangodistill.data.leaks import LeakGuard, normalise
+from tangodistill.data.slices import cut_slices, slice_size
 from tangodistill.data.sources import DatasetConfig, LabelledData, load_labelled
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
 __all__ = ["LeakGuard", "Roles", "assign_roles", "load_roles", "normalise"]
 
-SLICE_FRACTION = 0.1
-SLICE_MAXIMUM = 2_000
 FEW_EXAMPLES = 20
 HELD_OUT = ("selection", "calibration", "report")
 
@@ -35,7 +34,7 @@ class Roles:
     files: dict[str, str]
     """Role: where it comes from, and its rows."""
     dropped: dict[str, int]
-    """Held-out role: training rows dropped because they equal one of its texts (or pairs)."""
+    """Held-out role: training rows dropped because they equal one of its texts, or pairs; of spans, its contexts."""
     warnings: list[str]
 
     def leak_guard(self) -> LeakGuard:
@@ -63,7 +62,7 @@ def assign_roles(data: LabelledData, seed: int = 0) -> Roles:
     A published task is reported on its labelled test split, with the validation split as calibration role; without
     one on its validation split. An own table's validation and test splits are the selection and report roles.
     A slice is 10 % of the training split, at most 2,000 rows, stratified by label; rows whose texts belong together
-    stay on one side.
+    stay on one side, and so do all questions of an article.
 
     Raises:
         UserError: the training split is too small, or too entangled, to be cut.
@@ -71,7 +70,7 @@ def assign_roles(data: LabelledData, seed: int = 0) -> Roles:
     given = _given_roles(data)
     held_out = {role: data.splits[split] for role, split in given.items()}
     files = {role: data.files[split] for role, split in given.items()}
-    train, dropped = _drop_leaks(data.splits["train"], held_out)
+    train, dropped = _drop_leaks(data.splits["train"], held_out, data.task)
     missing = [role for role in reversed(HELD_OUT) if role not in held_out]
     messages = []
     if missing:
@@ -79,14 +78,17 @@ def assign_roles(data: LabelledData, seed: int = 0) -> Roles:
         for role, rows in zip(missing, slices, strict=True):
             held_out[role] = train.select(rows)
             files[role] = f"slice of {data.files['train']}"
-            if 2 * len(rows) < _slice_size(len(train)):
+            if 2 * len(rows) < slice_size(len(train)):
                 messages.append(
-                    f"The {role} role has {len(rows):,} rows instead of {_slice_size(len(train)):,}: most training "
+                    f"The {role} role has {len(rows):,} rows instead of {slice_size(len(train)):,}: most training "
                     "rows hang together by shared texts."
                 )
+        if data.task.kind == "spans":
+            messages += _few_articles(train, data.files["train"])
         train = train.select(rest)
     files["train"] = f"{data.files['train']} without the slices" if missing else data.files["train"]
-    messages += _few_examples(train, data.task)
+    if data.task.kind == "classification":
+        messages += _few_examples(train, data.task)
     sizes = {role: len(rows) for role, rows in {"train": train, **held_out}.items()}
     return Roles(
         task=data.task,
@@ -109,8 +111,8 @@ def _given_roles(data: LabelledData) -> dict[str, str]:
     return {role: split for role, split in roles.items() if split in data.splits}
 
 
-def _drop_leaks(train: Dataset, held_out: dict[str, Dataset]) -> tuple[Dataset, dict[str, int]]:
-    """Training rows that equal no held-out one.
+def _drop_leaks(train: Dataset, held_out: dict[str, Dataset], task: Task) -> tuple[Dataset, dict[str, int]]:
+    """Training rows that equal no held-out one; of spans, those whose context no held-out one shares.
 
     Done before slices are cut, so that these hold no row of another role; and they are cut by groups of equal rows,
     so that none of theirs stays behind.
@@ -120,9 +122,10 @@ def _drop_leaks(train: Dataset, held_out: dict[str, Dataset]) -> tuple[Dataset, 
     """
     keep = np.ones(len(train), dtype=bool)
     dropped = dict.fromkeys(HELD_OUT, 0)
-    texts, pairs = _texts(train)
+    guarded = _contexts if task.kind == "spans" else _texts
+    texts, pairs = guarded(train)
     for role, rows in held_out.items():
-        leaks = keep & LeakGuard(*_texts(rows)).leaks(texts, pairs)
+        leaks = keep & LeakGuard(*guarded(rows)).leaks(texts, pairs)
         dropped[role] = int(leaks.sum())
         keep &= ~leaks
     if not keep.any():
@@ -135,63 +138,52 @@ def _drop_leaks(train: Dataset, held_out: dict[str, Dataset]) -> tuple[Dataset, 
 
 def _cut(train: Dataset, slices: int, seed: int, data: LabelledData) -> tuple[list[np.ndarray], np.ndarray]:
     """Rows of each slice, and those that are left, each in the training split's order."""
-    texts, pairs = _texts(train)
-    groups = text_groups(texts) if pairs is None else pair_groups(texts, pairs)
-    labels = np.array(train["label"][:], dtype=np.int64)
-    size = _slice_size(len(train))
-    # groups larger than a slice stay in train; where they leave little, the slices share it
-    counts = np.unique(groups, return_counts=True)[1]
-    free = counts[counts <= size].sum()
-    quota = _quota(labels, min(size, free // slices), len(data.task.label_names))
-    side = np.full(len(train), slices)
-    rng = np.random.default_rng(seed)
-    for number in range(slices):
-        side[_fill(np.flatnonzero(side == slices), groups, labels, quota, rng)] = number
-    rows = [np.flatnonzero(side == number) for number in range(slices + 1)]
-    if not all(map(len, rows)) or len(np.unique(labels[rows[-1]])) < 2:
+    classes, num_classes = _classes(train, data.task)
+    rows, rest = cut_slices(_groups(train, data.task), classes, num_classes, slices, seed)
+    if not all(map(len, [*rows, rest])) or len(np.unique(classes[rest])) < min(2, num_classes):
         raise UserError(
             f"{data.files['train']}: {len(train):,} rows cannot be cut into roles (too few, or tied together by "
             "shared texts); give more rows, or dataset.validation and dataset.test."
         )
-    return rows[:-1], rows[-1]
+    return rows, rest
 
 
-def _slice_size(rows: int) -> int:
-    return min(SLICE_MAXIMUM, max(1, round(SLICE_FRACTION * rows)))
+def _groups(train: Dataset, task: Task) -> np.ndarray:
+    """(n,) equal numbers for rows that belong on one side of a cut."""
+    texts, pairs = _texts(train)
+    if task.kind == "spans":
+        return context_groups(train["article"][:], pairs)
+    return text_groups(texts) if pairs is None else pair_groups(texts, pairs)
 
 
-def _quota(labels: np.ndarray, size: int, classes: int) -> np.ndarray:
-    """Rows per class, (classes,): proportional, the largest remainders rounded up so that they sum to size."""
-    exact = np.bincount(labels, minlength=classes) * size / len(labels)
-    quota = exact.astype(np.int64)
-    quota[np.argsort(quota - exact, kind="stable")[: size - quota.sum()]] += 1
-    return quota
-
-
-def _fill(
-    rows: np.ndarray, groups: np.ndarray, labels: np.ndarray, quota: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Take whole groups in random order as long as each class has room for them."""
-    order = np.argsort(groups[rows], kind="stable")
-    members = np.split(rows[order], np.flatnonzero(np.diff(groups[rows][order])) + 1)
-    room, taken = quota.copy(), []
-    for number in rng.permutation(len(members)):
-        need = np.bincount(labels[members[number]], minlength=len(room))
-        if (need <= room).all():
-            room -= need
-            taken.append(members[number])
-            if not room.any():
-                break
-    return np.concatenate(taken) if taken else np.empty(0, np.int64)
+def _classes(train: Dataset, task: Task) -> tuple[np.ndarray, int]:
+    """(n,) class ids, and how many classes there are; questions are all of one."""
+    if task.kind == "spans":
+        return np.zeros(len(train), np.int64), 1
+    return np.array(train["label"][:], dtype=np.int64), len(task.label_names)
 
 
 def _few_examples(train: Dataset, task: Task) -> list[str]:
-    counts = np.bincount(np.array(train["label"][:], dtype=np.int64), minlength=len(task.label_names))
+    classes, num_classes = _classes(train, task)
+    counts = np.bincount(classes, minlength=num_classes)
     few = [f"'{name}' ({count})" for name, count in zip(task.label_names, counts, strict=True) if count < FEW_EXAMPLES]
     if not few:
         return []
     return [f"Fewer than {FEW_EXAMPLES} training examples of: {', '.join(few)}; expect poor answers there."]
 
 
+def _few_articles(train: Dataset, origin: str) -> list[str]:
+    if (count := len(set(train["article"]))) >= FEWEST_ARTICLES:
+        return []
+    return [
+        f"{origin} has fewer than {FEWEST_ARTICLES} articles ({count}): slices are cut by paragraph, so that held-out "
+        "questions may be of an article that was trained on."
+    ]
+
+
 def _texts(rows: Dataset) -> tuple[list[str], list[str] | None]:
     return rows["text"][:], rows["text_pair"][:] if "text_pair" in rows.column_names else None
+
+
+def _contexts(rows: Dataset) -> tuple[list[str], None]:
+    return rows["text_pair"][:], None

@@ -14,6 +14,7 @@ from datasets import ClassLabel, Features
 from tangodistill.user_error import UserError
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
+SPLIT_FILES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,24 @@ class Table:
         return Path(self.origin).name if Path(self.origin).is_file() else self.origin
 
 
+def table_files(folder: Path) -> dict[str, Path]:
+    """The tables of a folder by the split that their names say.
+
+    Raises:
+        UserError: two tables of one split, or none to train on.
+    """
+    found = {}
+    for split, stems in SPLIT_FILES.items():
+        paths = [path for stem in stems for form in FORMATS if (path := folder / f"{stem}{form}").is_file()]
+        if len(paths) > 1:
+            raise UserError(f"{folder}: both {paths[0].name} and {paths[1].name} could be the {split} split; keep one.")
+        if paths:
+            found[split] = paths[0]
+    if "train" not in found:
+        raise UserError(f"{folder}: no training table here; expected train with one of {', '.join(FORMATS)}.")
+    return found
+
+
 def read_table(path: Path) -> Table:
     """Read a table by its suffix.
 
@@ -50,7 +69,7 @@ def read_table(path: Path) -> Table:
 def read_csv(path: Path) -> Table:
     """Read comma-separated rows below a header; quoted fields may hold commas, quotes and line ends."""
     csv.field_size_limit(2**31 - 1)  # the module's default refuses texts beyond 131,072 characters
-    reader = csv.reader(io.StringIO(_decode(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(decode(path), newline=""), strict=True)
     rows: list[tuple[int, list[str]]] = []
     try:
         for row in reader:
@@ -64,7 +83,7 @@ def read_csv(path: Path) -> Table:
 def read_tsv(path: Path, header: Sequence[str] | None = None) -> Table:
     """Read tab-separated rows without quoting, below a header unless its names are given here."""
     # not splitlines(): it also cuts at characters that may stand inside a text, such as U+2028
-    lines = _decode(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = decode(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     rows = [(number, line.split("\t")) for number, line in enumerate(lines, start=1) if line]
     return _from_rows(path, rows if header is None else [(0, list(header)), *rows])
 
@@ -72,7 +91,7 @@ def read_tsv(path: Path, header: Sequence[str] | None = None) -> Table:
 def read_jsonl(path: Path) -> Table:
     """Read one JSON object per line; a key that a line lacks is null there."""
     rows: list[dict] = []
-    for number, line in enumerate(_decode(path).replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
+    for number, line in enumerate(decode(path).replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -96,19 +115,23 @@ def read_parquet(path: Path) -> Table:
     return Table(str(path), tuple(table.column_names), lambda name: table[name].to_pylist(), class_names_of(features))
 
 
-def class_names_of(features: Features) -> dict[str, tuple[str, ...]]:
-    """Label names of the ClassLabel columns."""
-    return {name: tuple(feature.names) for name, feature in features.items() if isinstance(feature, ClassLabel)}
+def decode(path: Path) -> str:
+    """The file's text, without its byte-order mark, line ends as they are.
 
-
-def _decode(path: Path) -> str:
-    """The file's text, without its byte-order mark, line ends as they are."""
+    Raises:
+        UserError: unreadable, or not UTF-8.
+    """
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
+
+
+def class_names_of(features: Features) -> dict[str, tuple[str, ...]]:
+    """Label names of the ClassLabel columns."""
+    return {name: tuple(feature.names) for name, feature in features.items() if isinstance(feature, ClassLabel)}
 
 
 def _from_rows(path: Path, rows: list[tuple[int, list[str]]]) -> Table:

@@ -334,7 +334,8 @@ def test_unreachable_hub_says_what_works_without(monkeypatch):
     assert error_of("nyu-mll/glue", task="sst2") == (
         "'nyu-mll/glue' is neither a file or folder here nor could it be fetched from the Hugging Face hub "
         "(Couldn't reach 'nyu-mll/glue' on the Hub). Without the hub, give dataset.source (--data) a local path: "
-        "a GLUE folder, a CSV, TSV, JSONL or Parquet file, or a folder of train, validation and test tables."
+        "a GLUE folder, a CSV, TSV, JSONL or Parquet file, a folder of train, validation and test tables, "
+        "or for squad the folder of its JSON files."
     )
 
 

@@ -1,0 +1,151 @@
+"""SQuAD 1.1: from its nested JSON, or its set on the hub, to one row per question."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, Features, List, Value
+
+from tangodistill.data.tables import Table, decode
+from tangodistill.user_error import UserError
+
+_FILES = {"train": ("train-v1.1.json", "train.json"), "validation": ("dev-v1.1.json", "dev.json")}
+_COLUMNS = ("id", "title", "context", "question", "answers")
+_PLACE = "place_in_file"
+_FEATURES = Features(
+    {name: Value("string") for name in ("example_id", "text", "text_pair")}
+    | {"answers": List(Value("string")), "answer_starts": List(Value("int64")), "article": Value("string")}
+)
+
+
+def squad_files(folder: Path) -> dict[str, Path]:
+    """Files of the splits of a folder.
+
+    Raises:
+        UserError: there is no training file.
+    """
+    found = {}
+    for split, names in _FILES.items():
+        paths = [folder / name for name in names if (folder / name).is_file()]
+        if paths:
+            found[split] = paths[0]
+    if "train" not in found:
+        raise UserError(f"{folder}: no {' or '.join(_FILES['train'])} here; give the folder of SQuAD 1.1.")
+    return found
+
+
+def read_squad(path: Path) -> Table:
+    """Read a file of SQuAD's form into the columns of the hub's set; an article without a title is called by its place.
+
+    Raises:
+        UserError: corrupt JSON, or a part of it that is missing or of the wrong kind.
+    """
+    try:
+        document = json.loads(decode(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}, column {error.colno}).") from None
+    rows = list(_questions(_Node(document, str(path), "")))
+    return Table(str(path), (*_COLUMNS, _PLACE), lambda name: [row[name] for row in rows])
+
+
+def to_questions(table: Table) -> Dataset:
+    """Columns example_id, text (the question), text_pair (the context), answers, answer_starts, article.
+
+    Raises:
+        UserError: a question without an answer, an answer that is not where it should be, an id that comes twice.
+    """
+    if missing := set(_COLUMNS) - set(table.names):
+        raise UserError(
+            f"{table.origin}: no column '{min(missing)}'; it has: {', '.join(table.names)}. "
+            f"The columns of SQuAD are needed: {', '.join(_COLUMNS)}."
+        )
+    ids, titles, contexts, questions, answers = map(table.column, _COLUMNS)
+    if not ids:
+        raise UserError(f"{table.origin}: no questions.")
+    places = table.column(_PLACE) if _PLACE in table.names else [f"row {row}" for row in range(1, len(ids) + 1)]
+    first: dict[str, str] = {}
+    for place, key, *texts, found in zip(places, ids, titles, contexts, questions, answers, strict=True):
+        where = f"{table.origin}, {place}"
+        for name, text in zip(_COLUMNS, (key, *texts), strict=False):
+            _check_text(text, name, where)
+        if first.setdefault(key, place) != place:
+            raise UserError(f"{where}: the id '{key}' was used in {first[key]} already.")
+        _check_answers(found, context=texts[1], where=where)
+    return Dataset.from_dict(
+        {
+            "example_id": ids,
+            "text": questions,
+            "text_pair": contexts,
+            "answers": [found["text"] for found in answers],
+            "answer_starts": [found["answer_start"] for found in answers],
+            "article": titles,
+        },
+        features=_FEATURES,
+    )
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A part of a JSON document that knows where it stands."""
+
+    value: Any
+    origin: str
+    place: str
+
+    def get(self, key: str) -> Any:
+        where = f"{self.origin}, {self.place or 'top level'}"
+        if not isinstance(self.value, dict):
+            raise UserError(f"{where}: expected an object with the key '{key}', found {type(self.value).__name__}.")
+        if key not in self.value:
+            raise UserError(f"{where}: no key '{key}'; files of SQuAD 1.1 have it.")
+        return self.value[key]
+
+    def each(self, key: str) -> Iterator["_Node"]:
+        parts, place = self.get(key), f"{self.place}.{key}".lstrip(".")
+        if not isinstance(parts, list):
+            raise UserError(f"{self.origin}, {place}: expected a list, found {type(parts).__name__}.")
+        return (_Node(part, self.origin, f"{place}[{number}]") for number, part in enumerate(parts))
+
+
+def _questions(document: _Node) -> Iterator[dict[str, Any]]:
+    """Each question as the hub's set has it, and its place."""
+    for article in document.each("data"):
+        for paragraph in article.each("paragraphs"):
+            for asked in paragraph.each("qas"):
+                key = asked.get("id")
+                answers = [] if asked.value.get("is_impossible") else list(asked.each("answers"))
+                yield {
+                    "id": str(key) if isinstance(key, int) else key,
+                    "title": article.value.get("title", article.place),
+                    "context": paragraph.get("context"),
+                    "question": asked.get("question"),
+                    "answers": {name: [answer.get(name) for answer in answers] for name in ("text", "answer_start")},
+                    _PLACE: asked.place,
+                }
+
+
+def _check_text(text: Any, name: str, where: str) -> None:
+    if not isinstance(text, str):
+        raise UserError(f"{where}: {name} is {text!r}, a {type(text).__name__}; it must be a string.")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise UserError(f"{where}: half a character (a lone surrogate) in {name}.")
+
+
+def _check_answers(answers: Any, context: str, where: str) -> None:
+    if not isinstance(answers, dict) or not {"text", "answer_start"} <= set(answers):
+        raise UserError(f"{where}: answers must hold lists named text and answer_start, found {answers!r}.")
+    if not answers["text"]:
+        raise UserError(
+            f"{where}: a question without an answer, as SQuAD 2 has them, is not supported; leave it out, "
+            "or give SQuAD 1.1."
+        )
+    for text, start in zip(answers["text"], answers["answer_start"], strict=True):
+        _check_text(text, "an answer's text", where)
+        if not text or not isinstance(start, int) or start < 0 or not context.startswith(text, start):
+            found = context[start : start + len(text)] if isinstance(start, int) and start >= 0 else "nothing"
+            raise UserError(
+                f"{where}: the answer '{text}' is not in its context at answer_start {start}, which reads '{found}'; "
+                "count its characters from 0."
+            )
