@@ -18,6 +18,7 @@ NEXT = {
     "StudentModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
     "TinyBertIntermediateModule": "teach it answers: {program} fit --config STAGE_FILE (see recipes/cola/student.yaml)",
     "TinyBertModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
+    "DynamicTinyBertModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
     "DeeBertModule": "measure it beside a cascade: {program} validate --config STAGE_FILE --model.early_exit {result}",
     "CascadeModule": "choose another operating point: {program} choose {result} --max-ms 20",
     "augment": "have the teacher label it: {program} label --transfer_set {result} --teacher FOLDER --output FOLDER",

@@ -100,6 +100,26 @@ def hard_cross_entropy(student: torch.Tensor, teacher: torch.Tensor) -> torch.Te
     return F.cross_entropy(student, _as(teacher, student).argmax(dim=1))
 
 
+def kl_divergence(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Kullback-Leibler divergence from the teacher: L = KL(p^T ‖ p^S), 1/B · Σ_b Σ_c p^T_bc (log p^T_bc − log p^S_bc).
+
+    What a sub-network learns from the full one in in-place distillation (Yu and Huang 2019, "Universally Slimmable
+    Networks and Improved Training Techniques", §3.3).
+
+    Args:
+        student: (…, classes) logits.
+        teacher: (…, classes) logits.
+
+    Returns:
+        Scalar, the mean over all but the last dimension.
+
+    >>> kl_divergence(torch.zeros(1, 2), torch.tensor([[0.0, 1000.0]]))
+    tensor(0.6931)
+    """
+    logs = F.log_softmax(_as(teacher, student), dim=-1)
+    return F.kl_div(F.log_softmax(student, dim=-1), logs, reduction="none", log_target=True).sum(-1).mean()
+
+
 def hidden_mse(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean squared error of hidden states: L = 1/B · Σ_b 1/(N_b·D) · Σ_{t ≤ N_b} Σ_d (h^T_btd − h^S_btd)².
 

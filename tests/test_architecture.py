@@ -24,6 +24,11 @@ MAY_IMPORT = {
     "tier_pair": {"data", "metrics", "runtime", "user_error"},
     "exporting": {"data", "runtime", "tier_pair", "user_error"},
     "tuning": {"data", "exporting", "latency", "runtime", "tier_pair", "user_error"},
+    "pareto": set(),
+    "length_evolution": {"models", "pareto"},
+    "length_search": {
+        *("data", "latency", "length_evolution", "metrics", "models", "pareto", "runtime", "user_error"),
+    },
     "labelling": {"data", "latency", "models", "user_error"},
     "tasks": {"user_error"},
     "metrics": {"squad_scores"},
@@ -45,7 +50,7 @@ MAY_IMPORT = {
 }
 """Part of the package -> the other parts that it may import, at any depth of a function."""
 
-ONLY_NUMPY = ("cascade", "metrics", "squad_scores")
+ONLY_NUMPY = ("cascade", "metrics", "squad_scores", "pareto")
 NOT_IN_SERVING = {"lightning", "wandb", "nlpaug", "torchtext", "datasets"}
 LIGHTNING = ("modules/", "report/tracking.py")
 

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from tangodistill.losses import attention_mse, hard_cross_entropy, hidden_mse, logit_mse, soft_cross_entropy
+from tangodistill.losses import (
+    attention_mse,
+    hard_cross_entropy,
+    hidden_mse,
+    kl_divergence,
+    logit_mse,
+    soft_cross_entropy,
+)
 
 BATCH, CLASSES = 5, 3
 
@@ -64,6 +71,16 @@ def test_soft_cross_entropy_is_least_at_the_teacher(pair):
     soft_cross_entropy(at_teacher, teacher, 2.0).backward()
     assert at_teacher.grad.abs().max() < 1e-12
     assert soft_cross_entropy(teacher, teacher, 2.0) < soft_cross_entropy(student, teacher, 2.0)
+
+
+def test_kl_divergence_is_sum_p_log_p_over_q(pair):
+    student, teacher = pair
+    total = 0.0
+    for s, t in zip(student.tolist(), teacher.tolist(), strict=True):
+        total += sum(p * math.log(p / q) for p, q in zip(softmax(t), softmax(s), strict=True))
+    assert kl_divergence(student, teacher).item() == pytest.approx(total / BATCH)
+    torch.testing.assert_close(kl_divergence(student.view(5, 1, 3), teacher.view(5, 1, 3)), kl_divergence(*pair))
+    assert kl_divergence(teacher, teacher).item() == 0
 
 
 def test_hard_cross_entropy_takes_the_teachers_answer_for_the_label(pair):

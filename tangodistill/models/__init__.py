@@ -2,5 +2,18 @@
 
 from tangodistill.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
 from tangodistill.models.deebert import DeeBertConfig, DeeBertForSequenceClassification
+from tangodistill.models.dynamic_tinybert import (
+    DynamicTinyBertConfig,
+    DynamicTinyBertForQuestionAnswering,
+    DynamicTinyBertForSequenceClassification,
+)
 
-__all__ = ["BiLSTMConfig", "BiLSTMForSequenceClassification", "DeeBertConfig", "DeeBertForSequenceClassification"]
+__all__ = [
+    "BiLSTMConfig",
+    "BiLSTMForSequenceClassification",
+    "DeeBertConfig",
+    "DeeBertForSequenceClassification",
+    "DynamicTinyBertConfig",
+    "DynamicTinyBertForQuestionAnswering",
+    "DynamicTinyBertForSequenceClassification",
+]

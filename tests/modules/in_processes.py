@@ -13,6 +13,7 @@ from tangodistill.data.sources import DatasetConfig
 from tangodistill.modules import (
     CascadeData,
     CascadeModule,
+    DynamicTinyBertModule,
     StudentModule,
     TeacherModule,
     TextData,
@@ -53,6 +54,10 @@ class TinyBert(Reproducible, TinyBertModule):
     pass
 
 
+class DynamicTinyBert(Reproducible, DynamicTinyBertModule):
+    pass
+
+
 def work(inputs: Path, run: Path, out: Path, **processes) -> None:
     """Evaluates, trains and measures what a small run has made, each into a folder of its own below `out`."""
     dataset = DatasetConfig(str(inputs / "data.csv"))
@@ -70,6 +75,7 @@ def work(inputs: Path, run: Path, out: Path, **processes) -> None:
         "fitted_student": StudentModule(str(inputs / "glove.txt"), dropout=0, lr=5e-3),
         "fitted_intermediate": tiny,
         "fitted_tinybert": TinyBert(str(out / "fitted_intermediate"), lr=1e-3),
+        "fitted_dynamic": DynamicTinyBert(str(run / "teacher"), lr=1e-3),
     }
     for name, student in students.items():
         fit(student, TransferData(dataset, str(run / "label"), BATCH), out / name, **processes)

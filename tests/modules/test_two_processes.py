@@ -56,7 +56,7 @@ def test_every_row_counts_once(folders, name):
     pd.testing.assert_frame_equal(*(pd.read_parquet(folder / "predictions.parquet") for folder in (one, two)))
 
 
-@pytest.mark.parametrize("name", ["encoder", "roberta", "student", "intermediate", "tinybert"])
+@pytest.mark.parametrize("name", ["encoder", "roberta", "student", "intermediate", "tinybert", "dynamic"])
 def test_training_is_that_of_one_process_at_the_same_batch_size(folders, name):
     one, two = (folder / f"fitted_{name}" for folder in folders)
     left, right = (load_file(folder / "model.safetensors") for folder in (one, two))

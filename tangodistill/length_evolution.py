@@ -1,0 +1,61 @@
+"""Evolutionary search of length configurations that are fast and good: what to measure next."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from tangodistill.models.length_configuration import Lengths, crossover, mutate, sample, smallest
+from tangodistill.pareto import pareto_front, upper_hull
+
+POPULATION = 20
+MUTATIONS = CROSSOVERS = 30
+LOWEST = 0.05
+"""Share of the tokens that mutation leaves the last layer."""
+STEEPEST = 0.5
+"""Share of the tokens that one layer of a random start drops at most."""
+
+Measured = Mapping[Lengths, tuple[float, float]]
+"""Configuration -> (time, score)."""
+
+
+def generations(layers: int, seed: int, measured: Measured) -> Iterator[list[Lengths]]:
+    """Lists of configurations to measure, without end; `measured` must hold each list's before the next is asked for.
+
+    Kim and Cho 2021, "Length-Adaptive Transformer", §3.4: random ones, then mutants and crossovers of the best. They
+    depend on the seed and on what was measured of earlier lists, and on nothing else, so that a search can be replayed
+    from its record.
+    """
+    rng = np.random.default_rng(seed)
+    found = dict.fromkeys([(1.0,) * layers, smallest(layers)])
+    while len(found) < POPULATION:
+        found[sample(layers, rng, STEEPEST)] = None
+    wanted, seen = list(found), []
+    while True:
+        yield wanted
+        seen += wanted
+        elders = parents(seen, measured)
+        mutants = [mutate(elders[rng.integers(len(elders))], rng, LOWEST) for _ in range(MUTATIONS)]
+        pairs = rng.integers(len(elders), size=(CROSSOVERS, 2))
+        children = [crossover(elders[left], elders[right]) for left, right in pairs]
+        wanted = sorted({*mutants, *children} - set(seen), reverse=True)
+
+
+def parents(configurations: list[Lengths], measured: Measured) -> list[Lengths]:
+    """Up to `POPULATION`: those on the upper hull, then of the front, then of the front without these, and so on."""
+    times, scores = np.array([measured[lengths] for lengths in configurations]).T
+    chosen = list(_spread(upper_hull(times, scores), POPULATION))
+    left = np.arange(len(configurations))
+    while len(chosen) < POPULATION and len(left):
+        front = left[pareto_front(times[left], scores[left])]
+        left = np.setdiff1d(left, front)
+        chosen += list(_spread(front[~np.isin(front, chosen)], POPULATION - len(chosen)))
+    return [configurations[i] for i in chosen]
+
+
+def _spread(front: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of a front, spread evenly along it.
+
+    >>> _spread(np.array([4, 7, 1, 0]), 2).tolist()
+    [4, 0]
+    """
+    return front[np.unique(np.linspace(0, len(front) - 1, min(count, len(front))).astype(int))]
