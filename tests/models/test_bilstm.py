@@ -28,7 +28,7 @@ def padded(rows: list[list[int]], width: int, fill: int = 0) -> tuple[torch.Tens
 
 
 @torch.inference_mode()
-def outputs(model, *inputs, **named) -> torch.Tensor:
+def logits(model, *inputs, **named) -> torch.Tensor:
     return model(*inputs, **named).logits
 
 
