@@ -34,7 +34,7 @@ def write_paper(runs: Sequence[Path], output: Path) -> Path:
     examples = {row.name: examples_of(row.run.measured) for row in rows if row.run}
     with Progress() as progress:
         task = progress.add_task("bootstrap", total=DRAWS * len(examples))
-        found = {name: intervals(each, step=lambda: progress.advance(task)) for name, each in examples.items()}
+        found = {name: intervals(each, DRAWS, lambda: progress.advance(task)) for name, each in examples.items()}
     tables, figures = paper_tables(rows, found), paper_figures(rows, examples)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".paper-") as made:

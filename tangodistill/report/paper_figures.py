@@ -33,7 +33,7 @@ CAPTIONS = {
 }
 BATCH_STYLES = {"throughput_per_s": ("batch 1", GREY), "throughput_best_batch_per_s": ("best batch", BLUE)}
 TARGET_DASHES = (0, (1, 2))
-HEAD, FOOT = 1.0, 0.1  # inches above and below the panels
+HEAD, KEY, FOOT = 0.7, 0.3, 0.1  # inches above and below the panels
 
 
 def paper_figures(rows: Sequence[Row], examples: Examples) -> dict[str, Figure]:
@@ -54,7 +54,7 @@ def paper_figures(rows: Sequence[Row], examples: Examples) -> dict[str, Figure]:
         "figure3": _figure(rows, "Metric (×100) against examples per second", [*batches, *second], _throughput),
         "figure4": _figure(
             rows,
-            "What the second tier would change, % of examples",
+            "What the second tier would change, % of examples by tenth of confidence",
             [],
             lambda axes, row: draw_errors(axes, examples[row.name].errors()),
             columns=2,
@@ -73,7 +73,8 @@ def _figure(
 ) -> Figure:
     """A grid of panels, each `size` inches with its head, below a title, the machines, and the key to the lines."""
     lines = -(-len(rows) // columns)
-    width, height = columns * size[0], lines * size[1] + HEAD + FOOT
+    head = HEAD + (KEY if key else 0)
+    width, height = columns * size[0], lines * size[1] + head + FOOT
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     figure.text(0.15 / width, 1 - 0.12 / height, title, fontsize=TITLE + 2, fontweight="bold", color=INK, va="top")
@@ -89,7 +90,7 @@ def _figure(
         )  # fmt: skip
     left, above, below = (0.5, 0.75, 0.4) if key else (0.15, 0.7, 0.3)
     for place, row in enumerate(rows):
-        x, y = place % columns * size[0] + left, height - HEAD - (place // columns + 1) * size[1] + below
+        x, y = place % columns * size[0] + left, height - head - (place // columns + 1) * size[1] + below
         inner = (size[0] - left - 0.15, size[1] - above - below)
         axes = figure.add_axes((x / width, y / height, inner[0] / width, inner[1] / height))
         style(axes)

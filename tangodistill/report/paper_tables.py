@@ -66,7 +66,7 @@ def _table1(rows: Sequence[Row]) -> PaperTable:
     ]
     header = ["", *(name for role in roles for name in (role, "paper"))]
     caption = f"Table 1. Examples in thousands: ours, and beside them those of the paper ({CITATION})."
-    return PaperTable("table1", caption, pd.DataFrame(records), {"": (header, cells)})
+    return PaperTable("table1", caption, _frame(records), {"": (header, cells)})
 
 
 def _table2(rows: Sequence[Row], intervals: Mapping[str, Mapping[str, Interval]]) -> PaperTable:
@@ -90,7 +90,7 @@ def _table2(rows: Sequence[Row], intervals: Mapping[str, Mapping[str, Interval]]
         "bootstrap intervals over the examples (none for DeeBERT, of which runs keep no single examples). "
         f"Paper: {CITATION}. {HARDWARE}"
     )
-    return PaperTable("table2", caption, pd.DataFrame(records), blocks)
+    return PaperTable("table2", caption, _frame(records), blocks)
 
 
 def _table3(rows: Sequence[Row]) -> PaperTable:
@@ -114,7 +114,13 @@ def _table3(rows: Sequence[Row]) -> PaperTable:
         "at a time and at each tier's best batch size, by the tiers' measured times, interpolated as in Table 2. "
         f"{STAR} Paper: {CITATION}. {HARDWARE}"
     )
-    return PaperTable("table3", caption, pd.DataFrame(records), blocks)
+    return PaperTable("table3", caption, _frame(records), blocks)
+
+
+def _frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One line per row; the count of examples stays whole where some rows have none."""
+    frame = pd.DataFrame(records)
+    return frame.assign(n=pd.Series([record["n"] for record in records], dtype=object))
 
 
 def _about(row: Row) -> dict[str, Any]:
