@@ -1,6 +1,7 @@
 """What each verb runs, and how its words become arguments. Nothing heavy is imported before a verb needs it."""
 
 import inspect
+import json
 from argparse import ArgumentError
 from collections.abc import Callable
 from importlib import import_module
@@ -26,7 +27,7 @@ VERBS = {
     "export": "Write both tiers for faster engines, each checked against PyTorch.",
     "tune": "Find the fastest engine, threads and batch size of each tier on this machine.",
     "choose": "Choose another operating point of a finished cascade.",
-    "report": "Write a run's report as one HTML file.",
+    "report": "Write a run's report as one HTML file, or the paper's tables and figures from several runs.",
 }
 FUNCTIONS = {
     "augment": "tangodistill.augment.pipeline:augment",
@@ -34,10 +35,11 @@ FUNCTIONS = {
     "export": "tangodistill.exporting:export",
     "tune": "tangodistill.tuning:tune",
     "choose": "tangodistill.runtime.choose:choose",
-    "report": "tangodistill.report.html:write_report",
+    "report": "tangodistill.report.verb:report",
 }
 CASCADE_VERBS = ("export", "tune")
 """Work on the cascade folder that is their first word, or on a recipe's stages by keys."""
+YES_OR_NO = ("true", "false", "yes", "no")
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
 
@@ -50,9 +52,12 @@ def execute(verb: str, arguments: list[str]) -> tuple[str, Path]:
     if verb in CASCADE_VERBS and arguments and not arguments[0].startswith("-"):
         arguments = ["--cascade", *arguments]
     function, parser = _function_parser(verb)
-    values = parser.instantiate_classes(parse(parser, _switched_on(arguments, function))).as_dict()
+    arguments = _switched_on(arguments, function)
+    if verb == "report":
+        arguments = _words_named(arguments, "run_folder")
+    values = parser.instantiate_classes(parse(parser, arguments)).as_dict()
     values.pop("config", None)
-    return verb, Path(function(**values))
+    return "paper" if values.get("paper") else verb, Path(function(**values))
 
 
 def execute_stage(verb: str, arguments: list[str]) -> None:
@@ -116,9 +121,23 @@ def _switched_on(arguments: list[str], function: Callable[..., Any]) -> list[str
     parameters = inspect.signature(function).parameters.values()
     switches = {f"--{each.name}" for each in parameters if isinstance(each.default, bool)}
     return [
-        f"{argument}=true" if argument in switches and after.startswith("--") else argument
-        for argument, after in zip(arguments, [*arguments[1:], "--"], strict=False)
+        f"{argument}=true" if argument in switches and after.lower() not in YES_OR_NO else argument
+        for argument, after in zip(arguments, [*arguments[1:], ""], strict=False)
     ]
+
+
+def _words_named(arguments: list[str], flag: str) -> list[str]:
+    """The words that are neither a flag nor a flag's value, together as the value of a flag.
+
+    >>> _words_named(["--paper=true", "runs/a", "runs/b", "--output", "all"], "run_folder")
+    ['--paper=true', '--output', 'all', '--run_folder', '["runs/a", "runs/b"]']
+    """
+    words, others, value_next = [], [], False
+    for argument in arguments:
+        is_flag = argument.startswith("-")
+        (others if is_flag or value_next else words).append(argument)
+        value_next = is_flag and "=" not in argument and argument not in ("-h", "--help")
+    return [*others, f"--{flag}", json.dumps(words)] if words else others
 
 
 def _function_parser(verb: str) -> tuple[Callable[..., Any], Any]:

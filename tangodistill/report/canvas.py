@@ -37,6 +37,12 @@ def titled_axes(title: str, subtitle: str, height: float = 4.0) -> tuple[Figure,
     axes = figure.add_axes((0.1, 0.5 / height, 0.855, 1 - 1.2 / height))
     figure.text(0.02, 1 - 0.12 / height, title, fontsize=TITLE, fontweight="bold", color=INK, va="top")
     figure.text(0.02, 1 - 0.37 / height, subtitle, fontsize=SMALL, color=MUTED, va="top", parse_math=False)
+    style(axes)
+    return figure, axes
+
+
+def style(axes: Axes) -> None:
+    """Light grid lines, a line below, and ticks without marks."""
     axes.grid(True, color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -44,7 +50,6 @@ def titled_axes(title: str, subtitle: str, height: float = 4.0) -> tuple[Figure,
     axes.tick_params(which="both", colors=MUTED, labelsize=SMALL, length=0, pad=4)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
-    return figure, axes
 
 
 class Labels:

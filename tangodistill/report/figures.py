@@ -31,6 +31,13 @@ from tangodistill.report.run_files import Measured
 
 METRIC_NAMES = {"accuracy": "Accuracy", "f1": "F1", "mcc": "MCC"}
 CURVE_NAMES = {"deebert": "DeeBERT"}  # the others are words
+CURVE_STYLES = {
+    "random": (GREY, (0, (4, 2)), 1.5),
+    "oracle": (GREEN, (0, (1, 1.2)), 1.8),
+    "deebert": (PURPLE, (0, (5, 1, 1, 1)), 1.8),
+    "cascade": (BLUE, "-", 2.0),
+}
+"""Colour, dashes and width of each kind, the lowest first."""
 
 
 def cascade_figures(measured: Measured) -> dict[str, Figure]:
@@ -56,18 +63,12 @@ def tradeoff(points: pd.DataFrame, summary: Mapping) -> Figure:
     metric = summary["metric"]
     figure, axes = titled_axes(f"{METRIC_NAMES[metric]} (×100) against speedup", _subtitle(summary, "batch 1"))
     curves = {kind: rows.sort_values("speedup") for kind, rows in points.groupby("kind")}
-    styles = {
-        "random": (GREY, (0, (4, 2)), 1.5),
-        "oracle": (GREEN, (0, (1, 1.2)), 1.8),
-        "deebert": (PURPLE, (0, (5, 1, 1, 1)), 1.8),
-        "cascade": (BLUE, "-", 2.0),
-    }
-    drawn = {kind: style for kind, style in styles.items() if kind in curves}
+    drawn = {kind: style for kind, style in CURVE_STYLES.items() if kind in curves}
     for kind, (color, dashes, width) in drawn.items():
         axes.plot(
             curves[kind]["speedup"], curves[kind][metric], color=color, linestyle=dashes, linewidth=width, gid=kind
         )
-    _scale_x(axes, points["speedup"], lambda value, _: f"{value:g}×")
+    scale_x(axes, points["speedup"], lambda value, _: f"{value:g}×")
     axes.set_xlabel("Speedup over the second tier alone", fontsize=NORMAL)
 
     labels = Labels(axes)
@@ -104,7 +105,7 @@ def throughput(points: pd.DataFrame, summary: Mapping) -> Figure:
     for column, (_, color) in columns.items():
         axes.plot(cascade[column], cascade[metric], color=color, linewidth=2.0)
     shown = pd.concat([cascade, second.to_frame().T])[list(columns)].astype(float)
-    _scale_x(axes, shown.stack(), lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
+    scale_x(axes, shown.stack(), lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
     axes.set_xlabel("Examples per second, from the tiers’ measured times", fontsize=NORMAL)
 
     labels = Labels(axes)
@@ -136,6 +137,17 @@ def errors_by_confidence(table: pd.DataFrame, summary: Mapping) -> Figure:
     """
     figure, axes = titled_axes("What the second tier would change", _subtitle(summary, "% of n"), height=3.2)
     axes.set_position((0.02, 0.14, 0.96, 0.66))
+    draw_errors(axes, table)
+    figure.text(0.02, 0.04, "← least sure", fontsize=SMALL, color=INK)
+    figure.text(
+        0.5, 0.04, f"1/{len(table)} of the examples each, confidence up to …", fontsize=SMALL, color=MUTED, ha="center"
+    )
+    figure.text(0.98, 0.04, "surest →", fontsize=SMALL, color=INK, ha="right")
+    return figure
+
+
+def draw_errors(axes: Axes, table: pd.DataFrame) -> None:
+    """The heat table of `errors_by_confidence` and its bins' upper edges, over the whole of the axes."""
     axes.set_axis_off()
     bins = len(table)
     axes.set(xlim=(0, bins), ylim=(2.05, 0.0))
@@ -156,12 +168,6 @@ def errors_by_confidence(table: pd.DataFrame, summary: Mapping) -> Figure:
     for position, edge in enumerate(table["threshold"]):
         text = f"{edge:.3f}".removeprefix("0")
         axes.text(position + 0.97, 2.0, text, fontsize=8.5, color=MUTED, ha="right", va="top")
-    figure.text(0.02, 0.04, "← least sure", fontsize=SMALL, color=INK)
-    figure.text(
-        0.5, 0.04, f"1/{bins} of the examples each, confidence up to …", fontsize=SMALL, color=MUTED, ha="center"
-    )
-    figure.text(0.98, 0.04, "surest →", fontsize=SMALL, color=INK, ha="right")
-    return figure
 
 
 def data_name(summary: Mapping) -> str:
@@ -184,7 +190,7 @@ def _row_at(curve: pd.DataFrame, deferral_rate: float) -> pd.Series:
     return curve.iloc[int((curve["deferral_rate"] - deferral_rate).abs().argmin())]
 
 
-def _scale_x(axes: Axes, values: pd.Series, show) -> None:
+def scale_x(axes: Axes, values: pd.Series, show) -> None:
     """Log scale where the values span more than a factor of six; round ticks either way."""
     low, high = float(values.min()), float(values.max())
     if high > 6 * low:

@@ -125,6 +125,17 @@ def log_cascade(
             logger.log_image(name, [_pixels(figure)])
 
 
+def log_paper(folder: Path, tables: Mapping[str, pd.DataFrame], figures: Mapping[str, Figure]) -> None:
+    """Log tables and figures as one run of its own, kept under ``folder`` where W&B is offline."""
+    logger = RunLogger(name="paper", job_type="paper", save_dir=str(folder))
+    for name, frame in tables.items():
+        logger.log_table(name, dataframe=frame)
+    for name, figure in figures.items():
+        logger.log_image(name, [_pixels(figure)])
+    logger.finalize("success")
+    wandb.finish()
+
+
 def cascade_scalars(summary: Mapping[str, Any]) -> dict[str, float]:
     """The summary's numbers under their tracking keys; None and NaN are left out."""
     found = {
