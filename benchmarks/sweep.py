@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from tangodistill.cascade.sweep import sweep
+from tangodistill.metrics import METRICS
 
 SCIKIT_LEARN_THRESHOLDS = 200
 
@@ -63,7 +64,7 @@ def main() -> None:
 
     small = random_cascade(arguments.loop_examples)
     points = sweep(*small, num_classes=2)
-    expected = np.stack([points.accuracy, points.f1, points.mcc], axis=1)
+    expected = np.stack([points.metric(name) for name in METRICS], axis=1)
     some = np.linspace(0, len(points.threshold) - 1, SCIKIT_LEARN_THRESHOLDS).astype(int)
     squared = (arguments.examples / arguments.loop_examples) ** 2
     result = {"examples": arguments.examples, "sweep_s": sweep_s, "loop_examples": arguments.loop_examples}

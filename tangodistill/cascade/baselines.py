@@ -1,34 +1,14 @@
 """What the cascade is held against: deferring at random, and deferring with knowledge of the labels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from tangodistill.cascade.speedup import Timing, best_batch_time_s, tier2_best_batch_time_s
+from tangodistill.cascade.baseline_curve import Baseline, Points, oracle_curve, random_curve
+from tangodistill.cascade.graded import graded_oracle, graded_random
+from tangodistill.cascade.speedup import Timing
 from tangodistill.cascade.sweep import cascade_counts, prefix_sums
 from tangodistill.metrics import METRICS, check_class_ids, class_counts, scores_from_counts
-
-Points = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Examples deferred (ascending from 0), the metric, and the seconds of tier 2, each (points,)."""
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """A curve over the share of examples that may be deferred, ascending from 0 to 1."""
-
-    deferral_rate: np.ndarray
-    """(points,) of the oracle: the most it may defer; it defers no more than helps."""
-    metric: np.ndarray
-    """(points,) the metric reached."""
-    time_s: np.ndarray
-    """(points,) seconds for all examples, one at a time."""
-    time_best_batch_s: np.ndarray
-    """(points,) seconds for all examples at the tiers' best batch sizes."""
-    exact: bool
-    """False for a mean of random draws, and for an oracle that is a lower bound."""
-    interval: tuple[np.ndarray, np.ndarray] | None = None
-    """(points,) bounds of the middle 95 % of the random draws."""
 
 
 def random_baseline(
@@ -47,29 +27,16 @@ def random_baseline(
     Accuracy has its expected value, at every number of deferred examples. F1 and MCC are the mean of `draws` random
     orders at up to 201 rates.
 
-    Args: `pays_first_tier` False: each example is sent to one tier or the other, as the paper words it; True: a
-    deferred example has been through the first tier, as in the cascade.
+    Args: `pays_first_tier` as in `random_curve`.
     """
     labels, tier1, tier2 = _checked(metric, labels, tier1_predictions, tier2_predictions, num_classes)
-    n = len(labels)
-    interval = None
     if metric == "accuracy":
-        deferred = np.arange(n + 1)
-        values = np.mean(tier1 == labels) + deferred / n * (np.mean(tier2 == labels) - np.mean(tier1 == labels))
-    else:
-        deferred = np.unique(np.linspace(0, n, 201).round().astype(np.int64))
-        drawn = _random_draws(metric, labels, tier1, tier2, num_classes, deferred, draws, seed)
-        values, interval = drawn.mean(axis=0), tuple(np.quantile(drawn, (0.025, 0.975), axis=0))
-    rate = deferred / n
-    through_tier1 = 1.0 if pays_first_tier else 1 - rate
-    return Baseline(
-        rate,
-        values,
-        time_s=through_tier1 * timing.tier1_s.sum() + rate * timing.tier2_s.sum(),
-        time_best_batch_s=through_tier1 * timing.tier1_best_batch_s + tier2_best_batch_time_s(deferred, timing),
-        exact=metric == "accuracy",
-        interval=interval,
-    )
+        return graded_random(np.stack([tier1 == labels, tier2 == labels]), timing, pays_first_tier)
+    n = len(labels)
+    deferred = np.unique(np.linspace(0, n, 201).round().astype(np.int64))
+    drawn = _random_draws(metric, labels, tier1, tier2, num_classes, deferred, draws, seed)
+    interval = tuple(np.quantile(drawn, (0.025, 0.975), axis=0))
+    return random_curve(deferred, drawn.mean(axis=0), timing, pays_first_tier, interval)
 
 
 def oracle(
@@ -87,33 +54,13 @@ def oracle(
     of a greedy choice, which the true oracle can only better (`exact` is then False).
     """
     labels, tier1, tier2 = _checked(metric, labels, tier1_predictions, tier2_predictions, num_classes)
-    exact = metric == "accuracy" or num_classes == 2
     if metric == "accuracy":
-        deferred, values, tier2_s = _accuracy_oracle(labels, tier1, tier2, timing.tier2_s)
-    elif exact:
-        deferred, values, tier2_s = _binary_oracle(metric, labels, tier1, tier2, timing.tier2_s)
+        return graded_oracle(np.stack([tier1 == labels, tier2 == labels]), timing)
+    if num_classes == 2:
+        points = _binary_oracle(metric, labels, tier1, tier2, timing.tier2_s)
     else:
-        deferred, values, tier2_s = _greedy_oracle(metric, labels, tier1, tier2, num_classes, timing.tier2_s)
-    best = np.maximum.accumulate(values)
-    # "at most k": where one more deferral gains nothing it is not made, up to where all may be deferred
-    taken = np.maximum.accumulate(np.where(np.diff(best, prepend=-np.inf) > 0, np.arange(len(best)), 0))
-    allowed = deferred
-    if allowed[-1] < len(labels):
-        allowed, taken = np.append(allowed, len(labels)), np.append(taken, taken[-1])
-    return Baseline(
-        deferral_rate=allowed / len(labels),
-        metric=values[taken],
-        time_s=timing.tier1_s.sum() + tier2_s[taken],
-        time_best_batch_s=best_batch_time_s(deferred[taken], timing),
-        exact=exact,
-    )
-
-
-def _accuracy_oracle(labels: np.ndarray, tier1: np.ndarray, tier2: np.ndarray, tier2_s: np.ndarray) -> Points:
-    """Each gain counts the same: the cheapest first."""
-    gains = (tier1 != labels) & (tier2 == labels)
-    deferred = np.arange(gains.sum() + 1)
-    return deferred, (np.sum(tier1 == labels) + deferred) / len(labels), prefix_sums(np.sort(tier2_s[gains]))
+        points = _greedy_oracle(metric, labels, tier1, tier2, num_classes, timing.tier2_s)
+    return oracle_curve(points, timing, exact=num_classes == 2)
 
 
 def _binary_oracle(

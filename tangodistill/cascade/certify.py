@@ -1,66 +1,19 @@
-"""The cheapest threshold that is certified to keep a share of the second tier's metric on unseen data.
+"""Certified thresholds for both kinds of answers: class ids, and graded ones. How, `guarantee` says."""
 
-Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052). Each threshold of a grid has the null hypothesis "here the
-cascade keeps less". They are tested from the safest downwards, all at one level, up to the first that is not rejected
-(fixed-sequence testing): the chance of returning a threshold that keeps less is at most that level, however many there
-are, because the grid and its order were fixed before the data was seen.
-"""
-
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
+from tangodistill.cascade.betting_test import betting_p_values, examples_to_win
 from tangodistill.cascade.bootstrap import bootstrap_p_values
-from tangodistill.cascade.choose import Target
 from tangodistill.cascade.exact_test import exact_p_values, highest_rate
+from tangodistill.cascade.guarantee import STEPS, Grid, Guarantee, Tested, check_guarantee, grid_over, guarantee
 from tangodistill.metrics import METRICS, check_class_ids
 
 EXACT, BOOTSTRAP = "an exact paired test, valid at any n", "a paired bootstrap, valid for large n"
-STEPS = 400
-NEARLY_ONE = 1 - 1e-5  # closer to 1, neighbours would share a float32
-MOST_EXAMPLES = 10_000_000
+BETTING = "a betting test of paired differences, valid at any n"
+LEAST = 1e-3  # threshold of graded answers, whose confidence may come close to 0
 BOUND_ERROR = 1e-4  # of each of two bounds that hold for all thresholds at once
-
-
-@dataclass(frozen=True)
-class Guarantee:
-    """What a calibration set certifies about unseen data of its kind."""
-
-    keep: float
-    """Share of the second tier's metric."""
-    confidence: float
-    """Share of calibration sets whose threshold does keep it, at least."""
-    method: str
-    n: int
-    """Calibration examples."""
-    threshold: float | None
-    """A float32 value; None where nothing short of deferring all of them is certified."""
-    deferral_rate: float | None
-    """On the calibration examples."""
-    examples_needed: int | None
-    """Where nothing is certified: about how many examples like these would certify any threshold at all; None beyond
-    MOST_EXAMPLES."""
-    examples_for_plain: int | None
-    """About how many would certify the threshold chosen without a guarantee; None beyond MOST_EXAMPLES."""
-
-    @property
-    def target(self) -> str:
-        return f"{Target('keep', self.keep)} with {100 * self.confidence:.4g} % confidence"
-
-    @property
-    def reason(self) -> str | None:
-        """Why no threshold is certified, and what it would take; None where one is."""
-        if self.threshold is not None:
-            return None
-        anything, plain = (
-            f"more than {MOST_EXAMPLES:,}" if size is None else f"about {size:,}"
-            for size in (self.examples_needed, self.examples_for_plain)
-        )
-        return (
-            f"{self.n:,} calibration examples are too few to {self.target}: it takes {anything} to certify any "
-            f"threshold at all, and {plain} for the one chosen without confidence"
-        )
 
 
 def certify(
@@ -77,7 +30,8 @@ def certify(
     """The cheapest threshold that keeps a share of the second tier's metric on unseen data, at a level of confidence.
 
     Accuracy is tested exactly, which is valid at any number of examples; F1 and MCC, which are no means over examples,
-    by the percentiles of a paired bootstrap with a fixed seed, which is valid only for many.
+    by the percentiles of a paired bootstrap with a fixed seed, which is valid only for many. The grid ends at
+    1/classes, where tier 1 stands alone.
 
     Args: `labels`, `tier1_predictions`, `tier2_predictions` (n,) class ids of examples drawn as the unseen ones are;
     `confidence` (n,) of the first tier; `keep` the share; `level` the confidence of the guarantee, such as 0.95;
@@ -91,58 +45,49 @@ def certify(
     >>> round(found.threshold, 2), round(found.deferral_rate, 2)
     (0.71, 0.42)
     """
-    _check(metric, keep, level)
+    if metric not in METRICS:
+        raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
+    check_guarantee(keep, level)
     labels, tier1, tier2 = check_class_ids(
         num_classes, labels=labels, tier1_predictions=tier1_predictions, tier2_predictions=tier2_predictions
     )
-    confidence = np.asarray(confidence, np.float32)
-    if confidence.shape != labels.shape or not np.isfinite(confidence).all():
-        raise ValueError(f"confidence must be {len(labels)} finite numbers, got an array of {confidence.shape}")
-    grid = threshold_grid(num_classes)
-    deferrals = np.searchsorted(-grid, -confidence)  # the first so many thresholds defer the example
+    n = len(labels)
+    grid = grid_over(confidence, n, lowest=1 / num_classes)
     if metric == "accuracy":
-        p_values = _exact(tier1 == labels, tier2 == labels, deferrals, keep)
+        tested = _exact(tier1 == labels, tier2 == labels, grid, keep, level)
     else:
-        p_values = bootstrap_p_values(metric, labels, tier1, tier2, deferrals, STEPS, num_classes, keep)
-    rate = (len(labels) - _standing(deferrals)) / len(labels)
-    last = fixed_sequence(p_values, 1 - level) - 1
-    certified = last >= 0 and rate[last] < 1
-    hardest = np.maximum.accumulate(p_values)  # the way to a threshold leads past all safer ones
-    first_useful = int(np.argmax(rate < 1))
-    cheapest_safe = max(int(np.sum(grid >= np.float32(plain))) - 1, 0)
-    return Guarantee(
-        keep=keep,
-        confidence=level,
-        method=EXACT if metric == "accuracy" else BOOTSTRAP,
-        n=len(labels),
-        threshold=float(grid[last]) if certified else None,
-        deferral_rate=float(rate[last]) if certified else None,
-        examples_needed=None if certified else _needed_at_all(hardest[first_useful], len(labels), level),
-        examples_for_plain=_needed_amid_losses(hardest[max(cheapest_safe, first_useful)], len(labels), level),
-    )
+        p_values = bootstrap_p_values(metric, labels, tier1, tier2, grid.deferrals, STEPS, num_classes, keep)
+        tested = _by_p_values(BOOTSTRAP, p_values, n, level)
+    return guarantee(grid, tested, keep, level, plain)
 
 
-def threshold_grid(num_classes: int) -> np.ndarray:
-    """(steps,) float32 thresholds from nearly 1 down to 1/classes, where tier 1 stands alone: even in their logit.
+def certify_graded(tiers: np.ndarray, confidence: np.ndarray, keep: float, level: float, plain: float) -> Guarantee:
+    """The same for answers graded 0..1, whose metric is the mean; valid at any number of examples.
 
-    >>> [round(float(threshold), 4) for threshold in threshold_grid(4)[[0, 200, 399]]]
-    [1.0, 0.9945, 0.25]
+    Where every score is 0 or 1, as in exact match, the mean is an accuracy and is tested as one.
+
+    Args: `tiers` (2, n) scores of examples drawn as the unseen ones are; the rest as in `certify`.
+
+    >>> sure = np.linspace(0, 1, 4000)
+    >>> tiers = np.stack([np.where(sure < 0.6, 0.3, 0.8), np.full(4000, 0.8)])
+    >>> found = certify_graded(tiers, sure, keep=0.9, level=0.95, plain=0.45)
+    >>> round(found.threshold, 2), round(found.deferral_rate, 2)
+    (0.46, 0.46)
     """
-    top, bottom = (np.log(p / (1 - p)) for p in (NEARLY_ONE, 1 / num_classes))
-    return (1 / (1 + np.exp(-np.linspace(top, bottom, STEPS)))).astype(np.float32)
+    check_guarantee(keep, level)
+    tier1, tier2 = np.asarray(tiers, np.float64)
+    grid = grid_over(confidence, len(tier1), LEAST)
+    if np.isin(tiers, (0, 1)).all():
+        tested = _exact(tier1 == 1, tier2 == 1, grid, keep, level)
+    else:
+        p_values = betting_p_values(tier1, tier2, grid.deferrals, STEPS, keep)
+        needed = examples_to_win(tier1, tier2, grid.deferrals, STEPS, keep, level)
+        tested = Tested(BETTING, p_values, needed, needed)
+    return guarantee(grid, tested, keep, level, plain)
 
 
-def fixed_sequence(p_values: np.ndarray, level: float) -> int:
-    """How many hypotheses, tested in this order, are rejected before the first that is not.
-
-    >>> fixed_sequence(np.array([0.01, 0.05, 0.2, 0.01]), level=0.05)
-    2
-    """
-    return int(np.argmin(np.append(p_values <= level, False)))
-
-
-def _exact(right1: np.ndarray, right2: np.ndarray, deferrals: np.ndarray, keep: float) -> np.ndarray:
-    """(steps,) p-values of "accuracy(cascade) <= keep * accuracy(tier 2)".
+def _exact(right1: np.ndarray, right2: np.ndarray, grid: Grid, keep: float, level: float) -> Tested:
+    """A test of "accuracy(cascade) <= keep * accuracy(tier 2)".
 
     That is: losses exceed gains by (1 - keep) of tier 2's accuracy or more. This accuracy, and how often the tiers
     differ at most, namely where nothing is deferred, are not known but bounded; the bounds' own errors are added to the
@@ -150,48 +95,20 @@ def _exact(right1: np.ndarray, right2: np.ndarray, deferrals: np.ndarray, keep: 
     """
     n, losses, gains = len(right1), right2 & ~right1, right1 & ~right2
     margin = (1 - keep) * (1 - highest_rate(int(np.sum(~right2)), n, BOUND_ERROR))
-    if margin <= 0:  # a second tier that is never right leaves nothing to lose
-        return np.ones(STEPS)
-    most_gains = (highest_rate(int(np.sum(losses | gains)), n, BOUND_ERROR) - margin) / 2
-    p_values = exact_p_values(_standing(deferrals[losses]), _standing(deferrals[gains]), n, margin, most_gains)
-    return np.minimum(p_values + 2 * BOUND_ERROR, 1.0)
+    p_values = np.ones(STEPS)  # a second tier that is never right leaves nothing to lose
+    if margin > 0:
+        most_gains = (highest_rate(int(np.sum(losses | gains)), n, BOUND_ERROR) - margin) / 2
+        p_values = exact_p_values(grid.standing(losses), grid.standing(gains), n, margin, most_gains)
+    return _by_p_values(EXACT, np.minimum(p_values + 2 * BOUND_ERROR, 1.0), n, level)
 
 
-def _standing(deferrals: np.ndarray) -> np.ndarray:
-    """(steps,) how many of some examples each threshold leaves to tier 1."""
-    return np.cumsum(np.bincount(deferrals, minlength=STEPS + 1))[:STEPS]
+def _by_p_values(method: str, p_values: np.ndarray, n: int, level: float) -> Tested:
+    """How many examples it takes, from the p-values of n.
 
-
-def _needed_at_all(p_value: float, n: int, level: float) -> int | None:
-    """About how many examples, n of which give this p-value, give one of 1 - level, where losses are rare.
-
-    The chance of seeing none then falls exponentially with their number.
+    Where losses are rare, the chance of seeing none falls exponentially with the number of examples; where they are
+    many, the normal quantile grows as the square root of it.
     """
-    return _about(n * np.log(1 - level) / np.log(p_value)) if p_value < 1 else None
-
-
-def _needed_amid_losses(p_value: float, n: int, level: float) -> int | None:
-    """The same where losses are many: the normal quantile then grows as the square root of their number."""
     quantile = NormalDist().inv_cdf
-    return _about(n * (quantile(1 - level) / quantile(p_value)) ** 2) if p_value < 0.5 else None
-
-
-def _about(examples: float) -> int | None:
-    """Rounded up to two figures; None for more than MOST_EXAMPLES.
-
-    >>> _about(1234.5), _about(7.2), _about(1e9)
-    (1300, 8, None)
-    """
-    if examples > MOST_EXAMPLES:
-        return None
-    unit = 10 ** max(int(np.log10(examples)) - 1, 0)
-    return int(np.ceil(examples / unit)) * unit
-
-
-def _check(metric: str, keep: float, level: float) -> None:
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
-    if not 0 < keep < 1:
-        raise ValueError(f"with confidence, the share to keep must be above 0 and below 1, got {keep}")
-    if not 0.5 < level <= 0.999:
-        raise ValueError(f"the confidence must be above 0.5 and at most 0.999, such as 0.95, got {level}")
+    at_all = [n * np.log(1 - level) / np.log(p) if p < 1 else np.inf for p in p_values]
+    amid_losses = [n * (quantile(1 - level) / quantile(p)) ** 2 if p < 0.5 else np.inf for p in p_values]
+    return Tested(method, p_values, np.array(at_all), np.array(amid_losses))

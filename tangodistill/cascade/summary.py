@@ -5,9 +5,9 @@ from dataclasses import asdict, fields
 
 import numpy as np
 
-from tangodistill.cascade.baselines import Baseline, oracle, random_baseline
-from tangodistill.cascade.certify import certify
+from tangodistill.cascade.baseline_curve import Baseline
 from tangodistill.cascade.choose import ChosenPoint, Target, choose, point_at
+from tangodistill.cascade.outcomes import Outcomes
 from tangodistill.cascade.speedup import (
     Timing,
     area,
@@ -16,40 +16,29 @@ from tangodistill.cascade.speedup import (
     speedup_at,
     tier2_best_batch_time_s,
 )
-from tangodistill.cascade.sweep import sweep
-from tangodistill.metrics import METRICS, score
 
 FRACTIONS = {"speedup_at_99": 0.99, "speedup_at_98": 0.98}
 """Of the second tier's metric."""
 CONFIDENCE = 0.95
 
 
-def operating_points(
-    labels: np.ndarray,
-    tier1_predictions: np.ndarray,
-    tier2_predictions: np.ndarray,
-    confidence: np.ndarray,
-    timing: Timing,
-    num_classes: int,
-) -> dict[str, np.ndarray]:
+def operating_points(outcomes: Outcomes, confidence: np.ndarray, timing: Timing) -> dict[str, np.ndarray]:
     """Columns (points,) of every operating point, by ascending threshold, and of tier 2 alone as the last row.
 
-    `kind` is "cascade" or "second_only" (whose `threshold` is NaN); `time_s` is one example at a time,
-    `time_best_batch_s` at the tiers' best batch sizes, both over all examples; throughputs are examples per second, and
-    speedups are against "second_only" at the same way of batching.
+    `kind` is "cascade" or "second_only" (whose `threshold` is NaN); each metric of the outcomes has a column; `time_s`
+    is one example at a time, `time_best_batch_s` at the tiers' best batch sizes, both over all examples; throughputs
+    are examples per second, and speedups are against "second_only" at the same way of batching.
     """
-    swept = sweep(labels, tier1_predictions, tier2_predictions, confidence, num_classes)
-    n = len(swept.order)
+    swept, n = outcomes.sweep(confidence), outcomes.n
     if len(timing.tier1_s) != n:
         raise ValueError(f"the times are of {len(timing.tier1_s)} examples, the predictions of {n}")
-    tier2 = {name: score(name, labels, tier2_predictions, num_classes) for name in METRICS}
     time_s = np.append(cascade_time_s(swept, timing), timing.tier2_s.sum())
     best_s = np.append(best_batch_time_s(swept.deferred, timing), tier2_best_batch_time_s(n, timing))
     return {
         "kind": np.append(np.repeat("cascade", len(swept.threshold)), "second_only"),
         "threshold": np.append(swept.threshold, np.float32(np.nan)),
         "deferral_rate": np.append(swept.deferral_rate, 1.0),
-        **{name: np.append(swept.metric(name), tier2[name]) for name in METRICS},
+        **{name: np.append(swept.metric(name), outcomes.tier_score(2, name)) for name in outcomes.metrics},
         "time_s": time_s,
         "time_best_batch_s": best_s,
         "throughput_per_s": n / time_s,
@@ -60,23 +49,15 @@ def operating_points(
 
 
 def summarise(
-    points: Mapping[str, np.ndarray],
-    labels: np.ndarray,
-    tier1_predictions: np.ndarray,
-    tier2_predictions: np.ndarray,
-    timing: Timing,
-    num_classes: int,
-    metric: str,
-    target: Target,
+    points: Mapping[str, np.ndarray], outcomes: Outcomes, timing: Timing, metric: str, target: Target
 ) -> dict:
     """What the operating points come to, ready for JSON: `speedup_at_99`, `speedup_at_98`, `area`, the same three under
     `random` and `oracle`, and `best_on_report`, the point that meets the target on these very examples, or None.
 
-    Args: `points` from `operating_points` over the same arrays; `metric` "accuracy", "f1" or "mcc".
+    Args: `points` from `operating_points` over the same outcomes and times; `metric` one of the outcomes'.
     """
     cascade = points["kind"] == "cascade"
     tier2_metric = float(points[metric][~cascade][0])
-    tiers = (metric, labels, tier1_predictions, tier2_predictions, timing, num_classes)
     second_only = tuple(float(points[name][~cascade][0]) for name in ("time_s", "time_best_batch_s"))
 
     def of_baseline(curve: Baseline) -> dict:
@@ -91,16 +72,16 @@ def summarise(
         best = None
     return {
         **_curve_summary(*columns, tier2_metric),
-        "random": of_baseline(random_baseline(*tiers)),
-        "oracle": of_baseline(oracle(*tiers)),
+        "random": of_baseline(outcomes.random(metric, timing)),
+        "oracle": of_baseline(outcomes.oracle(metric, timing)),
         "best_on_report": best,
     }
 
 
 def chosen_with_confidence(
     points: Mapping[str, np.ndarray],
-    calibration: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    num_classes: int,
+    outcomes: Outcomes,
+    confidence: np.ndarray,
     metric: str,
     target: Target,
     plain: float,
@@ -109,13 +90,13 @@ def chosen_with_confidence(
 
     Where nothing can be certified, the values are None and `reason` says why and what it would take.
 
-    Args: `points` of the report role from `operating_points`; `calibration` labels, both tiers' predictions, and
-    confidences, each (n,); `target` of the kind "keep"; `plain` the threshold chosen without confidence.
+    Args: `points` of the report role from `operating_points`; `outcomes` and `confidence` (n,) of the calibration role;
+    `target` of the kind "keep"; `plain` the threshold chosen without confidence.
     """
     record = {"confidence": CONFIDENCE, "method": None, "examples_needed": None, "examples_for_plain": None}
     empty = dict.fromkeys(field.name for field in fields(ChosenPoint))
     try:
-        found = certify(metric, *calibration, num_classes, target.value, CONFIDENCE, plain)
+        found = outcomes.certify(metric, confidence, target.value, CONFIDENCE, plain)
     except ValueError as error:  # a target that leaves no room for a loss
         return {**record, **empty, "reason": str(error)}
     record |= {name: getattr(found, name) for name in ("method", "examples_needed", "examples_for_plain")}

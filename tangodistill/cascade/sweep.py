@@ -5,12 +5,12 @@ confidence are deferred together and each distinct confidence is one operating p
 are a prefix, and prefix sums of the changes in the counts give all metrics at once: O(n log n) for all the points.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from tangodistill.metrics import METRICS, Counts, check_class_ids, class_counts, scores_from_counts
+from tangodistill.metrics import Counts, check_class_ids, class_counts, scores_from_counts
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,8 @@ class Sweep:
     """(points,) float32: each distinct confidence, and the float32 next above the largest."""
     deferred: np.ndarray
     """(points,) int64: how many examples go to the second tier."""
-    accuracy: np.ndarray
-    f1: np.ndarray
-    mcc: np.ndarray
+    metrics: Mapping[str, np.ndarray]
+    """(points,) values of each metric."""
     order: np.ndarray
     """(n,) the examples, least confident first: a point defers the first `deferred` of them."""
 
@@ -33,10 +32,10 @@ class Sweep:
         return self.deferred / len(self.order)
 
     def metric(self, name: str) -> np.ndarray:
-        """(points,) values of "accuracy", "f1" or "mcc"."""
-        if name not in METRICS:
-            raise ValueError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
-        return getattr(self, name)
+        """(points,) values of a metric by name."""
+        if name not in self.metrics:
+            raise ValueError(f"unknown metric {name!r}; known: {', '.join(self.metrics)}")
+        return self.metrics[name]
 
 
 def sweep(
@@ -53,7 +52,7 @@ def sweep(
     Raises: ValueError for arrays that do not fit together, or a confidence that is not finite.
 
     >>> points = sweep([1, 0, 1], [0, 0, 1], [1, 1, 1], confidence=[0.5, 0.7, 0.7], num_classes=2)
-    >>> points.deferred.tolist(), points.accuracy.round(2).tolist()
+    >>> points.deferred.tolist(), points.metric("accuracy").round(2).tolist()
     ([0, 1, 3], [0.67, 1.0, 0.67])
     """
     labels, tier1, tier2 = check_class_ids(
@@ -72,7 +71,7 @@ def sweep(
         tier2[changed],
         sum_deferred=lambda change: prefix_sums(change)[changed_deferred],
     )
-    return Sweep(threshold, deferred, **scores_from_counts(counts), order=order)
+    return Sweep(threshold, deferred, scores_from_counts(counts), order)
 
 
 def rank(confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -63,7 +63,9 @@ class CascadeMeasurement:
         early = self._early_exit(roles["report"], padded)
         sizes = None if padded else self.batch_sizes  # padded texts are fastest in batches of another size
         times = time_tiers(self.engines, roles, self.repeats, padded, sizes, early.runs if early else {})
-        points = {role: operating_points(*_answers(roles[role]), times.timing(role), self.classes) for role in ROLES}
+        points = {
+            role: operating_points(roles[role].outcomes, roles[role].confidence, times.timing(role)) for role in ROLES
+        }
         chosen = point_at(points["report"], choose(points["calibration"], self.target, metric).threshold, metric)
         record = self._record(times.best, chosen)
         write_cascade(folder, record, self.folders, self.exported)
@@ -84,10 +86,6 @@ class CascadeMeasurement:
         _write_tables(folder, roles["calibration"], times, points["report"])
         write_json(folder / "summary.json", summary)
         return summary
-
-    @property
-    def classes(self) -> int:
-        return len(self.task.label_names)
 
     def _early_exit(self, report: RoleAnswers, padded: bool) -> EarlyExitMeasurement | None:
         if self.early_exit is None:
@@ -113,11 +111,11 @@ class CascadeMeasurement:
     ) -> dict[str, Any]:
         """What follows from all thresholds: speedups at a share of the metric, the baselines, the certified point."""
         report, calibration = roles["report"], roles["calibration"]
-        labels_and_tiers, metric = _answers(report)[:3], self.task.metric
+        wanted = self.task.metric, self.target
         return {
-            **summarise(points["report"], *labels_and_tiers, times.timing("report"), self.classes, metric, self.target),
+            **summarise(points["report"], report.outcomes, times.timing("report"), *wanted),
             "chosen_with_confidence": chosen_with_confidence(
-                points["report"], _answers(calibration), self.classes, metric, self.target, chosen.threshold
+                points["report"], calibration.outcomes, calibration.confidence, *wanted, chosen.threshold
             ),
             "calibration_of_tier1": calibration_of(report.labels, report.predictions(1), report.confidence),
         }
@@ -134,8 +132,8 @@ class CascadeMeasurement:
             "parameters": engine.facts.parameters,
             "engine": engine.name,
             "precision": engine.precision,
-            "metrics": roles["report"].scores(roles["report"].predictions(tier)),
-            "calibration_metrics": roles["calibration"].scores(roles["calibration"].predictions(tier)),
+            "metrics": _scores(roles["report"], tier),
+            "calibration_metrics": _scores(roles["calibration"], tier),
             "throughput_batch1_per_s": float(len(frame) / frame[f"tier{tier}_time_s"].sum()),
             "best_batch_size": best,
             "throughput_best_batch_per_s": float(1 / (at_best["seconds"] / at_best["n"]).mean()),
@@ -208,9 +206,9 @@ class CascadeMeasurement:
         ]
 
 
-def _answers(role: RoleAnswers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, both tiers' predictions, and the first's confidence: (n,) each."""
-    return role.labels, role.predictions(1), role.predictions(2), role.confidence
+def _scores(role: RoleAnswers, tier: int) -> dict[str, float]:
+    outcomes = role.outcomes
+    return {name: outcomes.tier_score(tier, name) for name in outcomes.metrics}
 
 
 def _write_tables(folder: Path, calibration: RoleAnswers, times: TierTimes, report_points: Points) -> None:

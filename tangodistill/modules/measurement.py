@@ -8,6 +8,7 @@ import pandas as pd
 from rich.progress import Progress
 
 from tangodistill.cascade.confidence import confidence
+from tangodistill.cascade.outcomes import ClassOutcomes, Outcomes
 from tangodistill.cascade.speedup import Timing, timing_of
 from tangodistill.data.length_batches import tokens_per_text
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes, time_batch_sizes
@@ -36,6 +37,10 @@ class RoleAnswers:
 
     def predictions(self, tier: int) -> np.ndarray:
         return self.logits[tier - 1].argmax(axis=1)
+
+    @property
+    def outcomes(self) -> Outcomes:
+        return ClassOutcomes(self.labels, self.predictions(1), self.predictions(2), self.logits[0].shape[1])
 
     def scores(self, predictions: np.ndarray) -> dict[str, float]:
         """Accuracy, F1 and MCC of somebody's class ids (n,) for these examples."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tangodistill.cascade.baselines import oracle, random_baseline
 from tangodistill.cascade.errors import errors_by_confidence
 from tangodistill.cascade.speedup import timing_of
 from tangodistill.report.run_files import Measured
@@ -12,12 +11,10 @@ from tangodistill.report.run_files import Measured
 
 def baseline_points(measured: Measured) -> pd.DataFrame:
     """Curves of the kinds `random` and `oracle`: `deferral_rate`, `speedup` at batch 1, and the run's metric."""
-    summary = measured.summary
-    best = [tier["best_batch_size"] for tier in summary["tiers"]]
-    arrays = (measured.predictions["label"].to_numpy(), measured.answers(1), measured.answers(2))
+    best = [tier["best_batch_size"] for tier in measured.summary["tiers"]]
     timing = timing_of(measured.predictions, measured.batch_times, best)
-    arguments = (measured.metric, *arrays, timing, len(summary["label_names"]))
-    second_s = measured.second_only["time_s"]
+    outcomes, second_s = measured.outcomes, measured.second_only["time_s"]
+    curves = {"random": outcomes.random(measured.metric, timing), "oracle": outcomes.oracle(measured.metric, timing)}
     return pd.concat(
         [
             pd.DataFrame(
@@ -28,7 +25,7 @@ def baseline_points(measured: Measured) -> pd.DataFrame:
                     measured.metric: curve.metric,
                 }
             )
-            for kind, curve in (("random", random_baseline(*arguments)), ("oracle", oracle(*arguments)))
+            for kind, curve in curves.items()
         ]
     )
 
@@ -46,8 +43,5 @@ def early_exit_points(measured: Measured) -> pd.DataFrame | None:
 
 def error_table(measured: Measured) -> pd.DataFrame:
     """Changes from the first tier to the second by tenth of the confidence."""
-    frame = measured.predictions
-    columns = errors_by_confidence(
-        frame["label"].to_numpy(), measured.answers(1), measured.answers(2), frame["confidence"]
-    )
-    return pd.DataFrame(columns)
+    confidence = measured.predictions["confidence"].to_numpy()
+    return pd.DataFrame(errors_by_confidence(measured.outcomes, measured.metric, confidence))

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from tangodistill.cascade.outcomes import Outcomes, outcomes_of
 from tangodistill.user_error import UserError
 
 
@@ -51,9 +51,10 @@ class Measured:
         reference = self.second_only[self.metric]
         return value / reference if reference > 0 else None
 
-    def answers(self, tier: int) -> np.ndarray:
-        """Class ids (n,) that a tier gives on the report examples."""
-        return np.stack(self.predictions[f"tier{tier}_logits"].to_numpy()).argmax(axis=1)
+    @property
+    def outcomes(self) -> Outcomes:
+        """Both tiers' outcomes on the report examples."""
+        return outcomes_of(self.predictions)
 
 
 def read_measured(folder: Path) -> Measured:

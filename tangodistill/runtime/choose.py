@@ -3,12 +3,11 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from tangodistill.cascade.certify import certify
 from tangodistill.cascade.choose import ChosenPoint, Target, point_at
 from tangodistill.cascade.choose import choose as choose_point
+from tangodistill.cascade.outcomes import outcomes_of
 from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade, write_record
@@ -74,20 +73,19 @@ class _Wish:
 def _choose_on_calibration(
     folder: Path, record: CascadeRecord, metric: str, target: tuple[str, float], confidence: float | None
 ) -> tuple[_Wish, ChosenPoint]:
-    rows, classes = read_table(folder, "calibration_predictions"), len(record.label_names)
-    predictions = (np.stack(rows[f"tier{tier}_logits"].to_numpy()).argmax(axis=1) for tier in (1, 2))
-    answers = (rows["label"].to_numpy(), *predictions, rows["confidence"].to_numpy())
+    rows = read_table(folder, "calibration_predictions")
+    outcomes, confidences = outcomes_of(rows), rows["confidence"].to_numpy()
     batches = (
         read_table(folder, "batch_times") if _is_as_measured(folder, record) else tuned_batch_times(folder, record)
     )
     timing = timing_of(rows, batches, [tier.batch_size for tier in record.tiers])
-    points = operating_points(*answers, timing, classes)
+    points = operating_points(outcomes, confidences, timing)
     try:
         wanted = Target(*target)
         plain = choose_point(points, wanted, metric)
         if confidence is None:
             return _Wish(str(wanted), "chosen on it"), plain
-        found = certify(metric, *answers, classes, wanted.value, confidence, plain.threshold)
+        found = outcomes.certify(metric, confidences, wanted.value, confidence, plain.threshold)
     except ValueError as error:
         raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
     if found.threshold is None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from tangodistill.cascade.outcomes import ClassOutcomes
 from tangodistill.cascade.speedup import Timing
 
 
@@ -19,6 +20,10 @@ class Case(NamedTuple):
     @property
     def answers(self):
         return self.labels, self.tier1, self.tier2
+
+    @property
+    def outcomes(self):
+        return ClassOutcomes(*self.answers, self.num_classes)
 
     @property
     def swept(self):

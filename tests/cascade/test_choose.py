@@ -19,7 +19,7 @@ from tangodistill.metrics import score
     st.sampled_from(["accuracy", "f1", "mcc"]),
 )
 def test_the_chosen_point_equals_a_search_over_all_thresholds(case, target, metric):
-    points = operating_points(*case.answers, case.confidence, case.timing, case.num_classes)
+    points = operating_points(case.outcomes, case.confidence, case.timing)
     tier2_metric = score(metric, case.labels, case.tier2, case.num_classes)
     candidates = []
     for threshold in [*case.confidence, np.float32(2)]:
@@ -47,7 +47,7 @@ def test_the_chosen_point_equals_a_search_over_all_thresholds(case, target, metr
 
 @given(cases(), st.floats(0, 1.2))
 def test_a_threshold_chosen_elsewhere_defers_what_lies_below_it(case, threshold):
-    points = operating_points(*case.answers, case.confidence, case.timing, case.num_classes)
+    points = operating_points(case.outcomes, case.confidence, case.timing)
     there = point_at(points, threshold, "accuracy")
     defer = case.confidence < np.float32(threshold)
     assert there.threshold == np.float32(threshold)
@@ -56,7 +56,7 @@ def test_a_threshold_chosen_elsewhere_defers_what_lies_below_it(case, threshold)
 
 
 def test_out_of_reach_says_what_is_reachable(real_case):
-    points = operating_points(*real_case.answers, real_case.confidence, real_case.timing, 2)
+    points = operating_points(real_case.outcomes, real_case.confidence, real_case.timing)
     with pytest.raises(ValueError, match=r"1.1 of tier 2's accuracy 0.8979; the best reachable is 0.89\d\d"):
         choose(points, Target("keep", 1.1), "accuracy")
     with pytest.raises(ValueError, match=r"within 0.1 ms per example; the best reachable is \d.* ms, by tier 1 alone"):

@@ -5,11 +5,12 @@ from hypothesis import strategies as st
 from random_cascades import cases
 
 from tangodistill.cascade.errors import errors_by_confidence
+from tangodistill.cascade.outcomes import ClassOutcomes
 
 
 @given(cases(), st.integers(1, 12))
 def test_accuracy_at_each_edge_is_tier_1_plus_mended_minus_spoilt(case, bins):
-    table = errors_by_confidence(*case.answers, case.confidence, bins)
+    table = errors_by_confidence(case.outcomes, "accuracy", case.confidence, bins)
     assert len(table["threshold"]) == bins and table["count"].sum() == len(case.labels)
     for k in range(bins):
         defer = case.confidence < table["threshold"][k]
@@ -22,11 +23,11 @@ def test_accuracy_at_each_edge_is_tier_1_plus_mended_minus_spoilt(case, bins):
 @given(st.integers(1, 40), st.integers(1, 12))
 def test_bins_are_of_equal_count_without_ties(n, bins):
     same = np.zeros(n, int)
-    count = errors_by_confidence(same, same, same, np.linspace(0.5, 1, n), bins)["count"]
+    count = errors_by_confidence(ClassOutcomes(same, same, same, 2), "accuracy", np.linspace(0.5, 1, n), bins)["count"]
     assert count.max() - count.min() <= 1
 
 
 def test_real_tiers_differ_most_where_tier_1_is_unsure(real_case):
-    table = errors_by_confidence(*real_case.answers, real_case.confidence)
+    table = errors_by_confidence(real_case.outcomes, "accuracy", real_case.confidence)
     changed = table["false_to_true"] + table["true_to_false"]
     assert changed[0] == changed.max() and changed[-1] < changed[0] / 5

@@ -80,7 +80,7 @@ def test_no_speedup_comes_with_its_reason():
 @given(cases())
 def test_area_is_the_trapezoids_above_the_straight_line(case):
     points = sweep(*case.swept)
-    rate, metric = points.deferral_rate, points.accuracy
+    rate, metric = points.deferral_rate, points.metric("accuracy")
     expected = -(metric[0] + metric[-1]) / 2
     for i in range(1, len(rate)):
         expected += (rate[i] - rate[i - 1]) * (metric[i] + metric[i - 1]) / 2

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from hypothesis import given
-from random_cascades import cases
+from random_cascades import Case, cases
 
 from tangodistill.cascade.choose import Target
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
@@ -12,14 +12,14 @@ SPEEDUP_KEYS = {"batch1", "best_batch", "attained_batch1", "attained_best_batch"
 
 
 def summary_of(case, metric, target=None):
-    points = operating_points(*case.answers, case.confidence, case.timing, case.num_classes)
+    points = operating_points(case.outcomes, case.confidence, case.timing)
     target = target or Target("keep", 0.99)
-    return points, summarise(points, *case.answers, case.timing, case.num_classes, metric, target)
+    return points, summarise(points, case.outcomes, case.timing, metric, target)
 
 
 @given(cases())
 def test_operating_points_end_with_the_second_tier_alone(case):
-    points = operating_points(*case.answers, case.confidence, case.timing, case.num_classes)
+    points = operating_points(case.outcomes, case.confidence, case.timing)
     assert list(points) == [
         "kind",
         "threshold",
@@ -96,18 +96,24 @@ def test_a_target_out_of_reach_leaves_no_best_point(real_case):
 
 def test_times_of_other_examples_are_refused(real_case):
     with pytest.raises(ValueError, match="the times are of 1821 examples, the predictions of 10"):
-        operating_points(*(a[:10] for a in real_case.answers), real_case.confidence[:10], real_case.timing, 2)
+        operating_points(first(10, real_case).outcomes, real_case.confidence[:10], real_case.timing)
+
+
+def first(n, case):
+    return Case(*(column[:n] for column in (*case.answers, case.confidence)), case.num_classes, case.timing)
 
 
 def with_confidence(case, calibration, keep):
-    points = operating_points(*case.answers, case.confidence, case.timing, case.num_classes)
-    found = chosen_with_confidence(points, calibration, 2, "accuracy", Target("keep", keep), plain=0.8)
+    points = operating_points(case.outcomes, case.confidence, case.timing)
+    found = chosen_with_confidence(
+        points, calibration.outcomes, calibration.confidence, "accuracy", Target("keep", keep), plain=0.8
+    )
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     return points, found
 
 
 def test_the_certified_threshold_is_read_on_the_report_role(real_case):
-    points, found = with_confidence(real_case, (*real_case.answers, real_case.confidence), 0.98)
+    points, found = with_confidence(real_case, real_case, 0.98)
     row = np.searchsorted(points["threshold"][:-1], np.float32(found["threshold"]))
     for name, column in (("deferral_rate", "deferral_rate"), ("metric_value", "accuracy"), ("speedup", "speedup")):
         assert found[name] == points[column][row]
@@ -118,9 +124,8 @@ def test_the_certified_threshold_is_read_on_the_report_role(real_case):
     ("keep", "reason"), [(0.99, "100 calibration examples are too few to keep 0.99"), (1.0, "below 1, got 1.0")]
 )
 def test_without_a_certified_threshold_the_reason_stands_beside_the_same_keys(real_case, keep, reason):
-    few = tuple(column[:100] for column in (*real_case.answers, real_case.confidence))
-    found = with_confidence(real_case, few, keep)[1]
+    found = with_confidence(real_case, first(100, real_case), keep)[1]
     assert reason in found["reason"]
     assert all(found[key] is None for key in ("threshold", "deferral_rate", "metric_value", "speedup", "predicted_s"))
-    assert found.keys() == with_confidence(real_case, (*real_case.answers, real_case.confidence), 0.98)[1].keys()
+    assert found.keys() == with_confidence(real_case, real_case, 0.98)[1].keys()
     assert found["confidence"] == 0.95 and (found["examples_needed"] is None) == (keep == 1.0)

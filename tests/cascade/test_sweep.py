@@ -40,9 +40,9 @@ def test_confidences_are_compared_in_float32():
 
 def test_real_confidences_beat_random_deferral(real_case):
     points = sweep(*real_case.swept)
-    tier1, tier2 = points.accuracy[[0, -1]]
+    tier1, tier2 = points.metric("accuracy")[[0, -1]]
     assert (round(tier1, 4), round(tier2, 4)) == (0.8753, 0.8979)
-    least = points.deferral_rate[np.argmax(points.accuracy >= 0.99 * tier2)]
+    least = points.deferral_rate[np.argmax(points.metric("accuracy") >= 0.99 * tier2)]
     assert least == pytest.approx(0.086, abs=0.001)
     assert least < (0.99 * tier2 - tier1) / (tier2 - tier1) / 5
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from tangodistill.cascade.choose import Target, choose
+from tangodistill.cascade.outcomes import outcomes_of
 from tangodistill.cascade.speedup import Timing
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
-from tangodistill.metrics import score
 
 SIZES = (1, 8, 32, 64)
 
@@ -93,15 +93,15 @@ def write_run(
     batches = _batch_times(n, rng)
     best_sizes = batches.groupby(["tier", "batch_size"])["seconds"].mean().unstack().idxmin(axis=1)
     best_s = batches.groupby(["tier", "batch_size"])["seconds"].mean().unstack().min(axis=1)
-    answers = [np.stack(report[f"tier{tier}_logits"]).argmax(axis=1) for tier in (1, 2)]
+    outcomes = outcomes_of(report)
     timing = _timing(report, batches, best_sizes)
-    columns = operating_points(labels, *answers, report["confidence"].to_numpy(), timing, classes)
+    columns = operating_points(outcomes, report["confidence"].to_numpy(), timing)
     target = Target("keep", 0.99)
     chosen = choose(columns, target, metric)
     tiers = [
         {
             "name": name, "path": f"{name}/model", "parameters": parameters, "engine": "torch", "precision": "fp32",
-            "metrics": {key: score(key, labels, answers[tier - 1], classes) for key in ("accuracy", "f1", "mcc")},
+            "metrics": {key: outcomes.tier_score(tier, key) for key in outcomes.metrics},
             "throughput_batch1_per_s": float(n / report[f"tier{tier}_time_s"].sum()),
             "best_batch_size": int(best_sizes[tier]), "throughput_best_batch_per_s": float(n / best_s[tier]),
         }
@@ -110,15 +110,14 @@ def write_run(
     summary = {
         "task": task, "split": f"report ({file}, {n:,} rows)", "n": n, "metric": metric,
         "label_names": ["negative", "positive", "neutral"][:classes], "protocol": "natural", "tiers": tiers,
-        **summarise(columns, labels, *answers, timing, classes, metric, target),
+        **summarise(columns, outcomes, timing, metric, target),
         "chosen": {
             "target": str(target), "chosen_on": f"calibration (dev.tsv, {half:,} rows)", "threshold": chosen.threshold,
             "deferral_rate": chosen.deferral_rate, "metric_value": chosen.metric_value,
             "predicted_s": chosen.predicted_s, "measured_s": slower * chosen.predicted_s,
         },
         "chosen_with_confidence": chosen_with_confidence(
-            columns, (labels[:half], *(each[:half] for each in answers), calibration["confidence"].to_numpy()), classes,
-            metric, target, chosen.threshold,
+            columns, outcomes_of(calibration), calibration["confidence"].to_numpy(), metric, target, chosen.threshold
         ),
         "machine": {"cpu": "AMD EPYC 9R14", "cores": 2, "threads": 2, "load_average": [0.31, 0.22, 0.1]},
         "versions": {"tangodistill": "0.1.0", "torch": "2.13.0+cpu", "transformers": "5.24.0"}, "seed": 0,

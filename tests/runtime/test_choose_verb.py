@@ -61,12 +61,12 @@ def folder(tmp_path):
 
 
 def points(rows, batches):
+    from tangodistill.cascade.outcomes import outcomes_of
     from tangodistill.cascade.speedup import timing_of
     from tangodistill.cascade.summary import operating_points
 
-    answers = [np.stack(rows[f"tier{tier}_logits"]).argmax(axis=1) for tier in (1, 2)]
     timing = timing_of(rows, pd.DataFrame(batches), [8, 8])
-    return operating_points(rows["label"].to_numpy(), *answers, rows["confidence"].to_numpy(), timing, 2)
+    return operating_points(outcomes_of(rows), rows["confidence"].to_numpy(), timing)
 
 
 def by_threshold(folder):

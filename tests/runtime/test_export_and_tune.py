@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tangodistill import tuning
+from tangodistill.cascade.outcomes import outcomes_of
 from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
 from tangodistill.exporting import accepted, export
@@ -53,13 +54,7 @@ def measured(tmp_path_factory, bilstm_folder, bert_folder, make_record, texts):
         ]
     )
     batches.to_parquet(folder / "batch_times.parquet")
-    points = operating_points(
-        rows["label"].to_numpy(),
-        *(logits.argmax(axis=1) for logits in tiers),
-        rows["confidence"].to_numpy(),
-        timing_of(rows, batches, (8, 4)),
-        2,
-    )
+    points = operating_points(outcomes_of(rows), rows["confidence"].to_numpy(), timing_of(rows, batches, (8, 4)))
     pd.DataFrame(points).to_parquet(folder / "operating_points.parquet")
     engines = [{"engine": "torch", "precision": "fp32"}] * 2
     (folder / "summary.json").write_text(json.dumps({"metric": "accuracy", "tiers": engines}))

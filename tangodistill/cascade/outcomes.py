@@ -1,0 +1,168 @@
+"""What both tiers made of the same n examples: all that a sweep, the baselines and a guarantee are computed from.
+
+Answers are class ids that are right or wrong, or they are graded. What is built on them need not know which.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from tangodistill.cascade.baseline_curve import Baseline
+from tangodistill.cascade.baselines import oracle, random_baseline
+from tangodistill.cascade.certify import certify, certify_graded
+from tangodistill.cascade.graded import graded_oracle, graded_random, graded_sweep, mean_score
+from tangodistill.cascade.guarantee import Guarantee
+from tangodistill.cascade.speedup import Timing
+from tangodistill.cascade.sweep import Sweep, sweep
+from tangodistill.metrics import METRICS, score
+
+GRADES = ("em", "f1")
+"""Metrics of graded answers that a table may hold."""
+
+
+class Outcomes(Protocol):
+    """Both tiers' outcomes on n examples.
+
+    Methods raise ValueError for an unknown metric, and for arrays that are not of these n examples.
+    """
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that follow from the outcomes."""
+
+    @property
+    def n(self) -> int:
+        """Examples."""
+
+    def sweep(self, confidence: np.ndarray) -> Sweep:
+        """Every operating point; `confidence` (n,) of the first tier."""
+
+    def tier_score(self, tier: int, metric: str) -> float:
+        """The metric of tier 1 or 2 alone."""
+
+    def random(self, metric: str, timing: Timing) -> Baseline:
+        """Deferring at random."""
+
+    def oracle(self, metric: str, timing: Timing) -> Baseline:
+        """Deferring with knowledge of the outcomes."""
+
+    def certify(self, metric: str, confidence: np.ndarray, keep: float, level: float, plain: float) -> Guarantee:
+        """The cheapest threshold that keeps a share of tier 2's metric on unseen data; arguments as of `certify`."""
+
+    def changes(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) bool of the examples that tier 2 does better, and of those that it does worse."""
+
+
+@dataclass(frozen=True)
+class ClassOutcomes:
+    """Answers that are class ids, for accuracy, F1 and MCC."""
+
+    labels: np.ndarray
+    """(n,) class ids."""
+    tier1: np.ndarray
+    """(n,) class ids that the tier gives."""
+    tier2: np.ndarray
+    num_classes: int
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return METRICS
+
+    @property
+    def n(self) -> int:
+        return len(self.labels)
+
+    @property
+    def _answers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.labels, self.tier1, self.tier2
+
+    def sweep(self, confidence: np.ndarray) -> Sweep:
+        return sweep(*self._answers, confidence, self.num_classes)
+
+    def tier_score(self, tier: int, metric: str) -> float:
+        return score(metric, self.labels, self._answers[tier], self.num_classes)
+
+    def random(self, metric: str, timing: Timing) -> Baseline:
+        return random_baseline(metric, *self._answers, timing, self.num_classes)
+
+    def oracle(self, metric: str, timing: Timing) -> Baseline:
+        return oracle(metric, *self._answers, timing, self.num_classes)
+
+    def certify(self, metric: str, confidence: np.ndarray, keep: float, level: float, plain: float) -> Guarantee:
+        return certify(metric, *self._answers, confidence, self.num_classes, keep, level, plain)
+
+    def changes(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """From wrong to right and from right to wrong, whatever the metric."""
+        right1, right2 = (np.asarray(answers) == self.labels for answers in (self.tier1, self.tier2))
+        return ~right1 & right2, right1 & ~right2
+
+
+@dataclass(frozen=True)
+class GradedOutcomes:
+    """Answers that have a score of 0..1 by each metric, which is the mean over the examples."""
+
+    scores: Mapping[str, np.ndarray]
+    """By metric, (2, n) scores of both tiers' answers."""
+
+    def __post_init__(self) -> None:
+        arrays = {name: np.asarray(tiers, np.float64) for name, tiers in self.scores.items()}
+        object.__setattr__(self, "scores", arrays)
+        if not arrays:
+            raise ValueError("graded outcomes need the scores of a metric, and got no metric")
+        for name, tiers in arrays.items():
+            if tiers.ndim != 2 or len(tiers) != 2 or not tiers.size:
+                raise ValueError(f"{name} must be the scores of two tiers on one or more examples, got {tiers.shape}")
+            if tiers.shape[1] != self.n:
+                raise ValueError(f"{name} has {tiers.shape[1]} examples, {self.metrics[0]} has {self.n}")
+            if not ((tiers >= 0) & (tiers <= 1)).all():
+                raise ValueError(f"{name} holds a score that is not within 0..1")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(self.scores)
+
+    @property
+    def n(self) -> int:
+        return self.scores[self.metrics[0]].shape[1]
+
+    def sweep(self, confidence: np.ndarray) -> Sweep:
+        return graded_sweep(self.scores, confidence)
+
+    def tier_score(self, tier: int, metric: str) -> float:
+        return mean_score(self._tiers(metric)[tier - 1])
+
+    def random(self, metric: str, timing: Timing) -> Baseline:
+        return graded_random(self._tiers(metric), timing)
+
+    def oracle(self, metric: str, timing: Timing) -> Baseline:
+        return graded_oracle(self._tiers(metric), timing)
+
+    def certify(self, metric: str, confidence: np.ndarray, keep: float, level: float, plain: float) -> Guarantee:
+        return certify_graded(self._tiers(metric), confidence, keep, level, plain)
+
+    def changes(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """By how the metric grades the two answers: however small the difference."""
+        tier1, tier2 = self._tiers(metric)
+        return tier2 > tier1, tier2 < tier1
+
+    def _tiers(self, metric: str) -> np.ndarray:
+        if metric not in self.scores:
+            raise ValueError(f"unknown metric {metric!r}; known: {', '.join(self.metrics)}")
+        return self.scores[metric]
+
+
+def outcomes_of(table: Mapping) -> Outcomes:
+    """The outcomes in a table like predictions.parquet.
+
+    Args: `table` columns (n,): `label`, `tier1_logits`, `tier2_logits`, logits a row each; or, of graded answers,
+    `tier1_em`, `tier2_em`, `tier1_f1`, `tier2_f1`.
+
+    >>> outcomes_of({"tier1_em": [0, 1], "tier2_em": [1, 1], "tier1_f1": [0.5, 1], "tier2_f1": [1, 1]}).metrics
+    ('em', 'f1')
+    """
+    if "label" not in table:
+        return GradedOutcomes({name: np.stack([table[f"tier{tier}_{name}"] for tier in (1, 2)]) for name in GRADES})
+    tier1, tier2 = (np.stack(list(table[f"tier{tier}_logits"])) for tier in (1, 2))
+    return ClassOutcomes(np.asarray(table["label"]), tier1.argmax(axis=1), tier2.argmax(axis=1), tier1.shape[1])
