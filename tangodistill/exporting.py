@@ -39,9 +39,9 @@ class Agreement:
     metric: float
     torch_metric: float
     same_labels: float
-    """Share of the examples."""
+    """Share of the examples with the same label, or the same span."""
     max_difference: float
-    """Of any logit."""
+    """Of any logit, or of the spans' probabilities."""
     refused: str | None = None
     """Why it may not be used."""
 
@@ -159,14 +159,14 @@ def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions:
 
 
 def _agreement(pair: TierPair, tier: int, key: str, expected: np.ndarray) -> Agreement:
-    logits = pair.outputs(pair.engine(tier, key))
+    outputs = pair.outputs(pair.engine(tier, key))
     return Agreement(
         tier=tier,
         key=key,
-        metric=pair.score(logits),
+        metric=pair.score(outputs),
         torch_metric=pair.score(expected),
-        same_labels=float((logits.argmax(axis=1) == expected.argmax(axis=1)).mean()),
-        max_difference=float(np.abs(logits - expected).max()),
+        same_labels=float(pair.readout.same(outputs, expected).mean()),
+        max_difference=pair.readout.difference(outputs, expected),
     )
 
 

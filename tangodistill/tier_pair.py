@@ -1,16 +1,18 @@
 """The two tiers of a cascade and the calibration texts that engines are compared on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
-from tangodistill.metrics import class_counts, scores_from_counts
-from tangodistill.runtime.cascade_folder import read_cascade
-from tangodistill.runtime.engines import Engine, label_columns, load_engine
+from tangodistill.metrics import score
+from tangodistill.runtime.answers import Readout, readout_of
+from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade
+from tangodistill.runtime.engines import Engine, load_engine
 from tangodistill.runtime.measured_files import read_metric, read_table
 from tangodistill.user_error import UserError
 
@@ -28,8 +30,8 @@ class TierPair:
     max_length: int | None
     texts: list[str]
     pairs: list[str] | None
-    labels: np.ndarray
-    """(n,) label ids."""
+    wanted: Sequence[Any]
+    """(n,) label ids; of spans the gold answers."""
 
     @classmethod
     def of_cascade(cls, folder: str | Path) -> "TierPair":
@@ -44,8 +46,9 @@ class TierPair:
         folders = tuple(Path(folder) / tier.path for tier in record.tiers)
         pairs = rows["text_pair"].tolist() if "text_pair" in rows else None
         length = record.tiers[1].max_length
+        wanted = "gold" if "gold" in rows else "label"
         names, metric = tuple(record.label_names), read_metric(Path(folder))
-        return cls(folders, folders, names, metric, length, rows["text"].tolist(), pairs, rows["label"].to_numpy())
+        return cls(folders, folders, names, metric, length, rows["text"].tolist(), pairs, rows[wanted].tolist())
 
     @classmethod
     def of_stage(
@@ -67,7 +70,7 @@ class TierPair:
             task.max_length,
             list(rows["text"]),
             pairs,
-            np.asarray(rows["label"]),
+            rows["answers" if task.kind == "spans" else "label"][:],
         )
 
     def engine(self, tier: int, key: str, threads: int | None = None) -> Engine:
@@ -76,20 +79,25 @@ class TierPair:
         folder = (self.tiers if name == "torch" else self.exported)[tier - 1]
         return load_engine(folder, name, precision, self.max_length, threads)
 
-    def outputs(self, engine: Engine, batch_size: int = 32) -> np.ndarray:
-        """(n, classes) float32 in the order of `label_names`."""
-        return engine.outputs(self.texts, self.pairs, batch_size)[:, label_columns(engine, self.label_names)]
+    @property
+    def readout(self) -> Readout:
+        return readout_of(self.label_names, CascadeRecord.score)
 
-    def score(self, logits: np.ndarray) -> float:
-        """The task's metric of somebody's logits (n, classes)."""
-        counts = class_counts(self.labels, logits.argmax(axis=1), len(self.label_names))
-        return float(scores_from_counts(counts)[self.metric])
+    def outputs(self, engine: Engine, batch_size: int = 32) -> np.ndarray:
+        """(n, k) float32: logits in the order of `label_names`, or spans."""
+        return engine.outputs(self.texts, self.pairs, batch_size)[:, self.readout.of(engine)]
+
+    def score(self, outputs: np.ndarray) -> float:
+        """The task's metric of somebody's outputs (n, k)."""
+        if not self.label_names:
+            return float(self.readout.columns(1, outputs, self.pairs, self.wanted)[f"tier1_{self.metric}"].mean())
+        return score(self.metric, np.array(self.wanted), outputs.argmax(axis=1), len(self.label_names))
 
     def part(self, count: int) -> "TierPair":
         """At most `count` of the examples, spread evenly."""
         rows = np.unique(np.linspace(0, len(self.texts) - 1, count).astype(int))
         texts, pairs = [self.texts[i] for i in rows], [self.pairs[i] for i in rows] if self.pairs else None
-        return TierPair(**{**vars(self), "texts": texts, "pairs": pairs, "labels": self.labels[rows]})
+        return TierPair(**{**vars(self), "texts": texts, "pairs": pairs, "wanted": [self.wanted[i] for i in rows]})
 
     def batches(self, engine: Engine, batch_size: int, count: int) -> Iterator[dict[str, np.ndarray]]:
         """Model inputs of at most `count` examples, for ranges to be read off."""

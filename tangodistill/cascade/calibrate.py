@@ -10,16 +10,15 @@ from tangodistill.cascade.sweep import rank
 from tangodistill.metrics import expected_calibration_error
 
 
-def calibration(labels: np.ndarray, predictions: np.ndarray, confidence: np.ndarray) -> dict[str, float | None]:
-    """Expected calibration error and AUROC of the confidence for the correctness of the predictions.
+def calibration(correct: np.ndarray, confidence: np.ndarray) -> dict[str, float | None]:
+    """Expected calibration error and AUROC of the confidence for the correctness of the answers.
 
-    Args: `labels`, `predictions` (n,) class ids; `confidence` (n,), of which only the maximum probability has a
-    calibration error that means anything.
+    Args: `correct` (n,) bool; `confidence` (n,), of which only a probability of the answer has a calibration error
+    that means anything.
 
-    >>> calibration(np.array([0, 1, 1]), np.array([0, 1, 0]), np.array([0.75, 1.0, 0.5]))
+    >>> calibration(np.array([True, True, False]), np.array([0.75, 1.0, 0.5]))
     {'ece': 0.25, 'auroc': 1.0}
     """
-    correct = np.asarray(labels) == np.asarray(predictions)
     return {"ece": expected_calibration_error(confidence, correct), "auroc": auroc(confidence, correct)}
 
 

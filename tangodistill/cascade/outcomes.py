@@ -3,9 +3,9 @@
 Answers are class ids that are right or wrong, or they are graded. What is built on them need not know which.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from tangodistill.cascade.graded import graded_oracle, graded_random, graded_swe
 from tangodistill.cascade.guarantee import Guarantee
 from tangodistill.cascade.speedup import Timing
 from tangodistill.cascade.sweep import Sweep, sweep
-from tangodistill.metrics import METRICS, score
+from tangodistill.metrics import METRICS, score, squad_scores
 
 GRADES = ("em", "f1")
 """Metrics of graded answers that a table may hold."""
@@ -151,6 +151,16 @@ class GradedOutcomes:
         if metric not in self.scores:
             raise ValueError(f"unknown metric {metric!r}; known: {', '.join(self.metrics)}")
         return self.scores[metric]
+
+
+def graded_columns(tier: int, answers: Sequence[str], gold: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Columns (n,) of a table for one tier's answers to questions: the answer, its exact match, and its F1.
+
+    >>> graded_columns(1, ["the river"], [["River"]])
+    {'tier1_answer': ['the river'], 'tier1_em': array([1.]), 'tier1_f1': array([1.])}
+    """
+    em, f1 = np.array([squad_scores(*pair) for pair in zip(answers, gold, strict=True)], np.float64).reshape(-1, 2).T
+    return {f"tier{tier}_answer": list(answers), f"tier{tier}_em": em, f"tier{tier}_f1": f1}
 
 
 def outcomes_of(table: Mapping) -> Outcomes:

@@ -86,6 +86,11 @@ def is_classifier(config: PretrainedConfig) -> bool:
     return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
 
 
+def has_head(config: PretrainedConfig) -> bool:
+    """Whether the config is that of a model which answers: a sequence classifier, or one that marks spans."""
+    return is_classifier(config) or any(name.endswith("ForQuestionAnswering") for name in config.architectures or ())
+
+
 def position_limit(model: PreTrainedModel) -> int | None:
     """Tokens that a model has positions for, None where it needs none.
 

@@ -4,20 +4,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
-import numpy as np
 import pandas as pd
 import torch
 
 from tangodistill.cascade.choose import Target
 from tangodistill.modules.cascade_measurement import METRIC_PASS_BATCH, ROLES, CascadeMeasurement
 from tangodistill.modules.early_exit import load_early_exit
-from tangodistill.modules.measurement import RoleAnswers
-from tangodistill.modules.processes import gathered, others_wait, shared_logits
+from tangodistill.modules.processes import gathered, others_wait, shared_outputs
+from tangodistill.modules.role_answers import joined
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.run_files import read_measured
 from tangodistill.report.terminal import print_summary
 from tangodistill.report.tracking import log_cascade
-from tangodistill.runtime.engines import Engine, label_columns, load_engine
+from tangodistill.runtime.answers import readout_of
+from tangodistill.runtime.cascade_folder import CascadeRecord
+from tangodistill.runtime.engines import Engine, load_engine
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.tuned import tuned_for_this_cpu
 
@@ -73,17 +74,18 @@ class CascadeModule(L.LightningModule):
         self.choices = tuned_for_this_cpu(self.tuned) if self.tuned else None
         self.engines = self._load_engines()
         self.early_engine = load_early_exit(self.early_exit, self.task)
-        self.columns = [label_columns(engine, self.task.label_names) for engine in self.engines]
+        readout = readout_of(self.task.label_names, CascadeRecord.score)
+        self.columns = [readout.of(engine) for engine in self.engines]
 
     def on_validation_epoch_start(self) -> None:
         self._seen: dict[str, list[dict[str, Any]]] = {role: [] for role in ROLES}
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
-        logits = [
-            shared_logits(engine, batch["texts"], batch["pairs"], METRIC_PASS_BATCH)[:, columns]
+        outputs = [
+            shared_outputs(engine, batch["texts"], batch["pairs"], METRIC_PASS_BATCH)[:, columns]
             for engine, columns in zip(self.engines, self.columns, strict=True)
         ]
-        self._seen[ROLES[dataloader_idx]].append({**batch, "logits": logits})
+        self._seen[ROLES[dataloader_idx]].append({**batch, "outputs": outputs})
 
     def on_validation_epoch_end(self) -> None:
         """Time the engines, sweep, choose, run the chosen point for real, and write it all down."""
@@ -93,7 +95,7 @@ class CascadeModule(L.LightningModule):
                 self._measure_protocols()
 
     def _measure_protocols(self) -> None:
-        roles = {role: _joined(self._seen[role]) for role in ROLES}
+        roles = {role: joined(self._seen[role]) for role in ROLES}
         measurement = self._measurement()
         for protocol in self.protocols:
             folder = self.root if protocol == "natural" else self.root / protocol
@@ -149,11 +151,3 @@ class CascadeModule(L.LightningModule):
             seed=data.dataset.seed,
             batch_sizes=tuple(choice.batch_size for choice in self.choices) if self.choices else None,
         )
-
-
-def _joined(batches: list[dict[str, Any]]) -> RoleAnswers:
-    """The batches of one role as one."""
-    flat = {name: [x for batch in batches for x in batch[name] or ()] for name in ("example_ids", "texts", "pairs")}
-    logits = tuple(np.concatenate([batch["logits"][tier] for batch in batches]) for tier in (0, 1))
-    labels = np.concatenate([batch["labels"] for batch in batches])
-    return RoleAnswers(flat["example_ids"], flat["texts"], flat["pairs"] or None, labels, logits)

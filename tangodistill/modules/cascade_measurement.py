@@ -16,7 +16,8 @@ from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
 from tangodistill.latency.timer import is_unsteady, ratio_interval, time_interleaved
 from tangodistill.modules.early_exit import EarlyExitMeasurement
-from tangodistill.modules.measurement import RoleAnswers, TierTimes, time_tiers, tokens_run
+from tangodistill.modules.measurement import TierTimes, time_tiers, tokens_run
+from tangodistill.modules.role_answers import RoleAnswers
 from tangodistill.report.time_gap import time_gap
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.early_exit import EarlyExitEngine
@@ -117,7 +118,7 @@ class CascadeMeasurement:
             "chosen_with_confidence": chosen_with_confidence(
                 points["report"], calibration.outcomes, calibration.confidence, *wanted, chosen.threshold
             ),
-            "calibration_of_tier1": calibration_of(report.labels, report.predictions(1), report.confidence),
+            "calibration_of_tier1": calibration_of(report.right, report.confidence),
         }
 
     def _tier(
@@ -194,6 +195,8 @@ class CascadeMeasurement:
 
     def _other_students(self, roles: dict[str, RoleAnswers]) -> list[dict[str, Any]]:
         """Scores on the report role of the first tier and of the students beside it."""
+        if not self.others:
+            return []
         report = roles["report"]
         settings = [{"name": Path(self.folders[0]).name, "predictions": report.predictions(1)}]
         for folder in self.others:
@@ -201,9 +204,7 @@ class CascadeMeasurement:
             logits = engine.outputs(report.texts, report.pairs, METRIC_PASS_BATCH)
             columns = label_columns(engine, self.task.label_names)
             settings.append({"name": Path(folder).name, "predictions": logits[:, columns].argmax(axis=1)})
-        return [
-            {"name": each["name"], "metrics": report.scores(each["predictions"])} for each in settings if self.others
-        ]
+        return [{"name": each["name"], "metrics": report.scores(each["predictions"])} for each in settings]
 
 
 def _scores(role: RoleAnswers, tier: int) -> dict[str, float]:

@@ -144,8 +144,9 @@ class CascadeData(RoleData):
 
     def _raw(self, rows: Dataset) -> RawBatches:
         texts, pairs = columns(rows)
-        named = {"texts": texts, "pairs": pairs, "labels": rows["label"][:], "example_ids": rows["example_id"][:]}
-        return RawBatches(named, self.batch_size)
+        wanted = {"gold": rows["answers"][:]} if self.task.kind == "spans" else {"labels": rows["label"][:]}
+        named = {"texts": texts, "pairs": pairs, "example_ids": rows["example_id"][:]}
+        return RawBatches({**named, **wanted}, self.batch_size)
 
     def val_dataloader(self) -> list[RawBatches]:
         return [self._raw(self.roles.calibration), self._raw(self.roles.report)]

@@ -13,7 +13,7 @@ from tangodistill.cascade.speedup import speedup_at
 from tangodistill.cascade.summary import FRACTIONS
 from tangodistill.latency.batch_size import find_batch_sizes
 from tangodistill.latency.timer import time_interleaved
-from tangodistill.modules.measurement import RoleAnswers
+from tangodistill.modules.role_answers import LabelAnswers
 from tangodistill.runtime.early_exit import EarlyExitEngine
 from tangodistill.runtime.engines import Engine, label_columns
 from tangodistill.tasks import Task
@@ -48,7 +48,7 @@ class EarlyExitMeasurement:
         self,
         engine: EarlyExitEngine,
         second: Engine,
-        report: RoleAnswers,
+        report: LabelAnswers,
         task: Task,
         repeats: int,
         padded: bool,

@@ -7,67 +7,15 @@ import numpy as np
 import pandas as pd
 from rich.progress import Progress
 
-from tangodistill.cascade.confidence import confidence
-from tangodistill.cascade.outcomes import ClassOutcomes, Outcomes
 from tangodistill.cascade.speedup import Timing, timing_of
 from tangodistill.data.length_batches import tokens_per_text
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes, time_batch_sizes
 from tangodistill.latency.timer import time_each
-from tangodistill.metrics import class_counts, scores_from_counts
+from tangodistill.modules.role_answers import RoleAnswers
 from tangodistill.runtime.engines import Engine
 
 Engines = tuple[Engine, Engine]
 WARMUP = 10  # examples before each engine's first timed pass
-
-
-@dataclass
-class RoleAnswers:
-    """Both tiers' answers to the n examples of one role."""
-
-    example_ids: list[str]
-    texts: list[str]
-    pairs: list[str] | None
-    labels: np.ndarray
-    """(n,) label ids."""
-    logits: tuple[np.ndarray, np.ndarray]
-    """(n, classes) float32 of each tier, in the task's label order."""
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def predictions(self, tier: int) -> np.ndarray:
-        return self.logits[tier - 1].argmax(axis=1)
-
-    @property
-    def outcomes(self) -> Outcomes:
-        return ClassOutcomes(self.labels, self.predictions(1), self.predictions(2), self.logits[0].shape[1])
-
-    def scores(self, predictions: np.ndarray) -> dict[str, float]:
-        """Accuracy, F1 and MCC of somebody's class ids (n,) for these examples."""
-        counts = class_counts(self.labels, predictions, self.logits[0].shape[1])
-        return {name: float(value) for name, value in scores_from_counts(counts).items()}
-
-    @property
-    def confidence(self) -> np.ndarray:
-        return confidence(self.logits[0])
-
-    def part(self, rows: np.ndarray) -> tuple[list[str], list[str] | None]:
-        """Texts and second sides of some rows."""
-        return [self.texts[i] for i in rows], [self.pairs[i] for i in rows] if self.pairs else None
-
-    def frame(self, times_s: tuple[np.ndarray, np.ndarray]) -> pd.DataFrame:
-        """The rows of predictions.parquet; `times_s` (n,) of each tier at batch 1."""
-        return pd.DataFrame(
-            {
-                "example_id": self.example_ids,
-                "label": self.labels,
-                "tier1_logits": list(self.logits[0]),
-                "tier2_logits": list(self.logits[1]),
-                "confidence": self.confidence,
-                "tier1_time_s": times_s[0],
-                "tier2_time_s": times_s[1],
-            }
-        )
 
 
 def batch1_times(

@@ -32,20 +32,20 @@ def gathered(own: Any) -> list[Any]:
     return values
 
 
-def shared_logits(engine: Engine, texts: Sequence[str], pairs: Sequence[str] | None, batch_size: int) -> np.ndarray:
-    """Logits (n, classes) of all texts in every process, each batch run by one of them.
+def shared_outputs(engine: Engine, texts: Sequence[str], pairs: Sequence[str] | None, batch_size: int) -> np.ndarray:
+    """Outputs (n, k) of all examples in every process, each batch run by one of them.
 
-    The batches are those of one process, so the logits are too.
+    The batches are those of one process, so the outputs are too.
     """
     if not several():
         return engine.outputs(texts, pairs, batch_size)
     plan = length_batches(engine.lengths(texts, pairs), batch_size, engine.facts.exact_length)
     own = [row for rows in plan[distributed.get_rank() :: distributed.get_world_size()] for row in rows]
     part = engine.outputs([texts[i] for i in own], [pairs[i] for i in own] if pairs else None, batch_size)
-    logits = np.empty((len(texts), len(engine.label_names)), np.float32)
+    outputs = np.empty((len(texts), engine.facts.outputs), np.float32)
     for rows, answers in gathered((own, part)):
-        logits[rows] = answers
-    return logits
+        outputs[rows] = answers
+    return outputs
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from tangodistill.cascade.confidence import confidence as confidence_score
 from tangodistill.cascade.confidence import softmax
+from tangodistill.cascade.outcomes import graded_columns
 from tangodistill.runtime.engines import Engine, label_columns
 from tangodistill.user_error import UserError
 
@@ -58,6 +59,15 @@ class Readout(Protocol):
     def confidence(self, outputs: np.ndarray) -> np.ndarray:
         """(n,) float32 of a first tier's outputs (n, k)."""
 
+    def same(self, outputs: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(n,) bool: which answers are the same in two outputs (n, k) of one tier."""
+
+    def difference(self, outputs: np.ndarray, others: np.ndarray) -> float:
+        """The largest of two outputs (n, k): of their logits, or of their spans' probabilities."""
+
+    def columns(self, tier: int, outputs: np.ndarray, contexts: Any, gold: Any) -> dict[str, Any]:
+        """One tier's answers (n,) as they stand in predictions.parquet; of spans graded by the gold answers."""
+
     def predictions(
         self,
         outputs: np.ndarray,
@@ -87,6 +97,15 @@ class LabelReadout:
 
     def confidence(self, outputs: np.ndarray) -> np.ndarray:
         return confidence_score(outputs, self.score)
+
+    def same(self, outputs: np.ndarray, others: np.ndarray) -> np.ndarray:
+        return outputs.argmax(axis=1) == others.argmax(axis=1)
+
+    def difference(self, outputs: np.ndarray, others: np.ndarray) -> float:
+        return float(np.abs(outputs - others).max())
+
+    def columns(self, tier: int, outputs: np.ndarray, contexts: Any, gold: Any) -> dict[str, Any]:
+        return {f"tier{tier}_logits": list(outputs)}
 
     def predictions(
         self,
@@ -124,6 +143,17 @@ class SpanReadout:
 
     def confidence(self, outputs: np.ndarray) -> np.ndarray:
         return outputs[:, 2].copy()  # the second tier writes over the outputs
+
+    def same(self, outputs: np.ndarray, others: np.ndarray) -> np.ndarray:
+        return (outputs[:, :2] == others[:, :2]).all(axis=1)
+
+    def difference(self, outputs: np.ndarray, others: np.ndarray) -> float:
+        return float(np.abs(outputs[:, 2] - others[:, 2]).max())
+
+    def columns(self, tier: int, outputs: np.ndarray, contexts: Any, gold: Any) -> dict[str, Any]:
+        places = outputs[:, :2].astype(int).tolist()
+        answers = [context[start:end] for context, (start, end) in zip(contexts, places, strict=True)]
+        return graded_columns(tier, answers, gold)
 
     def predictions(
         self,

@@ -171,8 +171,11 @@ class Engine(ABC):
         yield from zip(plan, (run() for run in passes) if one_by_one else self._side_by_side(passes), strict=True)
 
     def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
-        """Tokens (n,) that the model gets of each example, or (windows,) of each window of them."""
-        return self.encoder.encode(texts, pairs).lengths
+        """Tokens (n,) that the model gets of each example, in all its windows."""
+        tokens = self.encoder.encode(texts, pairs)
+        if isinstance(tokens, Windows):
+            return np.bincount(tokens.example, tokens.lengths).astype(np.int64)
+        return tokens.lengths
 
     def _side_by_side(self, passes: Iterator[Callable[[], np.ndarray]]) -> Iterator[np.ndarray]:
         """Results in order, while a few passes more are under way."""

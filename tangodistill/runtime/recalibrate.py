@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 
-from tangodistill.cascade.confidence import confidence
+from tangodistill.runtime.answers import readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
-from tangodistill.runtime.engines import Engine, label_columns, load_engine
+from tangodistill.runtime.engines import Engine, load_engine
 from tangodistill.runtime.measured_files import read_table
 from tangodistill.runtime.tuned import tuned_for_this_cpu
 from tangodistill.user_error import UserError
@@ -28,12 +28,15 @@ def recalibrate(folder: Path, record: CascadeRecord) -> None:
     if "text" not in rows:
         raise UserError(f"{folder}/calibration_predictions.parquet holds no texts. Run the cascade stage again.")
     texts, pairs = rows["text"].tolist(), rows["text_pair"].tolist() if "text_pair" in rows else None
+    readout = readout_of(record.label_names, record.score)
     for number, tier in enumerate(record.tiers, 1):
         engine = load_engine(folder / tier.path, tier.engine, tier.precision, tier.max_length, tier.threads)
-        logits, seconds = _one_at_a_time(engine, texts, pairs, f"tier {number}")
-        rows[f"tier{number}_logits"] = list(logits[:, label_columns(engine, record.label_names)])
+        outputs, seconds = _one_at_a_time(engine, texts, pairs, f"tier {number}")
+        outputs = outputs[:, readout.of(engine)]
+        rows = rows.assign(**readout.columns(number, outputs, pairs, rows.get("gold")))
         rows[f"tier{number}_time_s"] = seconds
-    rows["confidence"] = confidence(np.stack(rows["tier1_logits"].to_numpy()), record.score)
+        if number == 1:
+            rows["confidence"] = readout.confidence(outputs)
     partial = folder / f".calibration.{os.getpid()}.parquet"
     rows.to_parquet(partial, index=False)
     os.replace(partial, folder / "calibration_predictions.parquet")
@@ -56,16 +59,16 @@ def tuned_batch_times(folder: Path, record: CascadeRecord) -> pd.DataFrame:
 
 
 def _one_at_a_time(engine: Engine, texts: list[str], pairs: list[str] | None, title: str) -> tuple[np.ndarray, list]:
-    """Logits (n, classes) and seconds (n,)."""
+    """Outputs (n, k) and seconds (n,)."""
 
     def run(i: int) -> np.ndarray:
         return engine.outputs([texts[i]], None if pairs is None else [pairs[i]])[0]
 
     for i in range(min(WARMUP, len(texts))):
         run(i)
-    logits, seconds = [], []
+    outputs, seconds = [], []
     for i in track(range(len(texts)), description=title):
         started = perf_counter()
-        logits.append(run(i))
+        outputs.append(run(i))
         seconds.append(perf_counter() - started)
-    return np.stack(logits), seconds
+    return np.stack(outputs), seconds

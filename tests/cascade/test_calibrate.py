@@ -17,9 +17,9 @@ def test_auroc_equals_scikit_learn_ties_included(case):
 
 
 def test_real_confidence_ranks_right_above_wrong(real_case):
-    found = calibration(real_case.labels, real_case.tier1, real_case.confidence)
+    found = calibration(real_case.labels == real_case.tier1, real_case.confidence)
     assert found["auroc"] > 0.8 and 0 < found["ece"] < 0.1
 
 
 def test_certain_and_right_has_no_calibration_error():
-    assert calibration(np.array([0, 1]), np.array([0, 1]), np.ones(2, np.float32)) == {"ece": 0.0, "auroc": None}
+    assert calibration(np.ones(2, bool), np.ones(2, np.float32)) == {"ece": 0.0, "auroc": None}

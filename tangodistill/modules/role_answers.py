@@ -1,0 +1,133 @@
+"""Both tiers' answers to the examples of one role: labels, or spans of contexts."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tangodistill.cascade.confidence import confidence
+from tangodistill.cascade.outcomes import ClassOutcomes, Outcomes, outcomes_of
+from tangodistill.metrics import class_counts, scores_from_counts
+from tangodistill.runtime.answers import SpanReadout
+
+
+@dataclass
+class RoleAnswers(ABC):
+    """Both tiers' outputs for n examples."""
+
+    example_ids: list[str]
+    texts: list[str]
+    pairs: list[str] | None
+    outputs: tuple[np.ndarray, np.ndarray]
+    """(n, k) float32 of each tier: logits in the task's label order, or spans."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    @abstractmethod
+    def outcomes(self) -> Outcomes:
+        """How good the answers are."""
+
+    @property
+    @abstractmethod
+    def confidence(self) -> np.ndarray:
+        """(n,) float32 of the first tier."""
+
+    @property
+    @abstractmethod
+    def right(self) -> np.ndarray:
+        """(n,) bool: whether the first tier's answer is right."""
+
+    @abstractmethod
+    def answer_columns(self) -> dict[str, Any]:
+        """What was right, and what both tiers answered, (n,) each."""
+
+    def part(self, rows: np.ndarray) -> tuple[list[str], list[str] | None]:
+        """Texts and second sides of some rows."""
+        return [self.texts[i] for i in rows], [self.pairs[i] for i in rows] if self.pairs else None
+
+    def frame(self, times_s: tuple[np.ndarray, np.ndarray]) -> pd.DataFrame:
+        """The rows of predictions.parquet; `times_s` (n,) of each tier at batch 1."""
+        return pd.DataFrame(
+            {
+                "example_id": self.example_ids,
+                **self.answer_columns(),
+                "confidence": self.confidence,
+                "tier1_time_s": times_s[0],
+                "tier2_time_s": times_s[1],
+            }
+        )
+
+
+@dataclass
+class LabelAnswers(RoleAnswers):
+    """Answers that are labels."""
+
+    labels: np.ndarray
+    """(n,) label ids."""
+
+    def predictions(self, tier: int) -> np.ndarray:
+        return self.outputs[tier - 1].argmax(axis=1)
+
+    @property
+    def outcomes(self) -> Outcomes:
+        return ClassOutcomes(self.labels, self.predictions(1), self.predictions(2), self.outputs[0].shape[1])
+
+    @property
+    def confidence(self) -> np.ndarray:
+        return confidence(self.outputs[0])
+
+    @property
+    def right(self) -> np.ndarray:
+        return self.predictions(1) == self.labels
+
+    def scores(self, predictions: np.ndarray) -> dict[str, float]:
+        """Accuracy, F1 and MCC of somebody's class ids (n,) for these examples."""
+        counts = class_counts(self.labels, predictions, self.outputs[0].shape[1])
+        return {name: float(value) for name, value in scores_from_counts(counts).items()}
+
+    def answer_columns(self) -> dict[str, Any]:
+        return {"label": self.labels, "tier1_logits": list(self.outputs[0]), "tier2_logits": list(self.outputs[1])}
+
+
+@dataclass
+class SpanAnswers(RoleAnswers):
+    """Answers that are pieces of the contexts."""
+
+    gold: Sequence[Sequence[str]]
+    """All answers that count as right to each question."""
+
+    @cached_property
+    def _graded(self) -> dict[str, Any]:
+        first, second = (SpanReadout().columns(tier, self.outputs[tier - 1], self.pairs, self.gold) for tier in (1, 2))
+        return {**first, **second}
+
+    @property
+    def outcomes(self) -> Outcomes:
+        return outcomes_of(self._graded)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        return self.outputs[0][:, 2]
+
+    @property
+    def right(self) -> np.ndarray:
+        return self._graded["tier1_em"] == 1
+
+    def answer_columns(self) -> dict[str, Any]:
+        return {"gold": [list(answers) for answers in self.gold], **self._graded}
+
+
+def joined(batches: list[dict[str, Any]]) -> RoleAnswers:
+    """The batches of one role as one."""
+    columns = ("example_ids", "texts", "pairs")
+    ids, texts, pairs = ([x for batch in batches for x in batch[name] or ()] for name in columns)
+    outputs = tuple(np.concatenate([batch["outputs"][tier] for batch in batches]) for tier in (0, 1))
+    if "gold" in batches[0]:
+        return SpanAnswers(ids, texts, pairs, outputs, [gold for batch in batches for gold in batch["gold"]])
+    return LabelAnswers(ids, texts, pairs or None, outputs, np.concatenate([batch["labels"] for batch in batches]))
