@@ -29,7 +29,7 @@ from tangodistill.report.canvas import (
 from tangodistill.report.curves import baseline_points, early_exit_points, error_table
 from tangodistill.report.run_files import Measured
 
-METRIC_NAMES = {"accuracy": "Accuracy", "f1": "F1", "mcc": "MCC"}
+METRIC_NAMES = {"accuracy": "Accuracy", "em": "Exact match", "f1": "F1", "mcc": "MCC"}
 CURVE_NAMES = {"deebert": "DeeBERT"}  # the others are words
 CURVE_STYLES = {
     "random": (GREY, (0, (4, 2)), 1.5),

@@ -181,9 +181,10 @@ def response_table(measured: Measured) -> str:
 
 def tier_table(measured: Measured) -> str:
     """What each tier is, and its metrics."""
+    metrics = _metrics(measured.summary["tiers"][0]["metrics"])
     rows = [
         [tier["name"], f"{tier['parameters']:,}", tier["engine"], tier["precision"],
-         *(hundredfold(tier["metrics"].get(name)) for name in METRIC_NAMES), plain(tier["best_batch_size"])]
+         *(hundredfold(tier["metrics"][name]) for name in metrics), plain(tier["best_batch_size"])]
         for tier in measured.summary["tiers"]
     ]  # fmt: skip
     header = [
@@ -191,7 +192,7 @@ def tier_table(measured: Measured) -> str:
         "parameters",
         "engine",
         "precision",
-        *(f"{name} (×100)" for name in METRIC_NAMES.values()),
+        *(f"{METRIC_NAMES[name]} (×100)" for name in metrics),
         "best batch size",
     ]
     note = ""
@@ -205,10 +206,18 @@ def tier_table(measured: Measured) -> str:
 
 def student_settings_table(measured: Measured) -> str:
     """The first tier beside other settings of it on the same data; empty where there are none."""
-    settings = measured.summary.get("student_settings") or []
-    rows = [[each["name"], *(hundredfold(each["metrics"].get(name)) for name in METRIC_NAMES)] for each in settings]
-    header = ["", *(f"{name} (×100)" for name in METRIC_NAMES.values())]
-    return table(f"Settings of the student; {data_name(measured.summary)}", header, rows) if rows else ""
+    settings = measured.summary.get("student_settings")
+    if not settings:
+        return ""
+    metrics = _metrics(settings[0]["metrics"])
+    rows = [[each["name"], *(hundredfold(each["metrics"][name]) for name in metrics)] for each in settings]
+    header = ["", *(f"{METRIC_NAMES[name]} (×100)" for name in metrics)]
+    return table(f"Settings of the student; {data_name(measured.summary)}", header, rows)
+
+
+def _metrics(found: Mapping[str, float]) -> list[str]:
+    """Those of some answers, in the order in which all tables show them."""
+    return [name for name in METRIC_NAMES if name in found]
 
 
 def batch_table(measured: Measured) -> str:

@@ -19,7 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 CURVE_ROWS = 100
-METRICS = ("accuracy", "f1", "mcc")
+METRICS = ("accuracy", "em", "f1", "mcc")
 INIT_TIMEOUT_S = 30.0  # W&B's own waits for its server three times as long
 
 
@@ -110,7 +110,7 @@ def log_cascade(
 ) -> None:
     """Log a measured cascade: scalars to any Lightning logger; the table and the figures to W&B as well.
 
-    Keys: `tier{1,2}/{accuracy,f1,mcc}`, `speedup_at_99`, `speedup_at_98` (batch 1, interpolated; with `_best_batch` at
+    Keys: `tier{1,2}/` and its metrics, `speedup_at_99`, `speedup_at_98` (batch 1, interpolated; with `_best_batch` at
     best batch), `area`, `chosen/*`, `deebert/*`; table `operating_points`; one image per figure; `operating/*`, evenly
     spread operating points as curves over the deferral rate. Numbers that do not exist are left out.
     """
@@ -181,7 +181,7 @@ def _log_curves(logger: WandbLogger, operating_points: pd.DataFrame) -> None:
     rows = np.unique(np.linspace(0, len(cascade) - 1, CURVE_ROWS).round().astype(int))
     columns = (
         "deferral_rate",
-        *METRICS,
+        *(name for name in METRICS if name in cascade),
         "speedup",
         "speedup_best_batch",
         "throughput_per_s",

@@ -1,0 +1,168 @@
+"""Teacher, TinyBERT and cascade on questions whose answer is the one word of a context that is no filler."""
+
+import json
+import random
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from quiet_trainer import trainer
+from separable import CLUES, FILLER, write_encoder
+from transformers import AutoModelForQuestionAnswering, BertConfig, BertModel, PreTrainedTokenizerFast
+
+from tangodistill import CascadePredictor
+from tangodistill.data.sources import DatasetConfig
+from tangodistill.data.splits import load_roles
+from tangodistill.exporting import export
+from tangodistill.metrics import squad
+from tangodistill.modules import (
+    CascadeData,
+    CascadeModule,
+    SpanData,
+    SpanStudentModule,
+    SpanTeacherModule,
+    TinyBertIntermediateModule,
+)
+from tangodistill.report.html import write_report
+from tangodistill.runtime.choose import choose
+from tangodistill.tuning import tune
+from tangodistill.user_error import UserError
+
+WORDS = sum(CLUES.values(), [])
+
+
+def write_questions(folder):
+    """Both files of SQuAD's layout; the question asks for the clue, which stands somewhere in its context."""
+    rng = random.Random(0)
+    folder.mkdir()
+    for name, articles in (("train-v1.1.json", 40), ("dev-v1.1.json", 12)):
+        data = [{"title": f"{name}-{i}", "paragraphs": [paragraph(rng, f"{name}-{i}-{j}") for j in range(8)]}
+                for i in range(articles)]  # fmt: skip
+        (folder / name).write_text(json.dumps({"version": "1.1", "data": data}))
+    return folder
+
+
+def paragraph(rng, key):
+    words = rng.choices(FILLER, k=rng.randint(6, 20))
+    answer = rng.choice(WORDS)
+    place = rng.randrange(len(words))
+    context = " ".join([*words[:place], answer, *words[place:], str(rng.randrange(10**6))])
+    start = len(" ".join(words[:place])) + (place > 0)
+    answers = [{"text": answer, "answer_start": start}]
+    return {"context": context, "qas": [{"id": key, "question": f"is it so {key[-1]} ?", "answers": answers}]}
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("spans")
+    write_questions(folder / "data")
+    write_encoder(folder / "short")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "short", model_max_length=128)
+    tokenizer.save_pretrained(folder / "encoder")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=128, **sizes)).save_pretrained(
+        folder / "encoder"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(questions):
+    return DatasetConfig(str(questions / "data"), task="squad")
+
+
+@pytest.fixture(scope="module")
+def teacher(questions, dataset):
+    L.seed_everything(0)
+    module = SpanTeacherModule(str(questions / "encoder"), lr=4e-3)
+    trainer(questions / "teacher", max_epochs=15).fit(module, SpanData(dataset, batch_size=16))
+    return questions / "teacher"
+
+
+@pytest.fixture(scope="module")
+def student(questions, dataset, teacher):
+    L.seed_everything(0)
+    stage1 = TinyBertIntermediateModule(
+        str(teacher), start="compressed", layers=1, hidden=16, heads=2, intermediate=32, lr=3e-3
+    )
+    trainer(questions / "intermediate", max_epochs=4).fit(stage1, SpanData(dataset, batch_size=16))
+    module = SpanStudentModule(str(questions / "intermediate"), str(teacher), lr=3e-3)
+    trainer(questions / "student", max_epochs=4).fit(module, SpanData(dataset, batch_size=16))
+    return questions / "student"
+
+
+@pytest.fixture(scope="module")
+def cascade(questions, dataset, teacher, student):
+    module = CascadeModule(str(student), str(teacher), repeats=1)
+    trainer(questions / "run/cascade").validate(module, CascadeData(dataset), verbose=False)
+    return questions / "run/cascade"
+
+
+def test_the_teacher_learns_and_is_a_hugging_face_model(teacher):
+    scores = json.loads((teacher / "metrics.json").read_text())
+    assert scores["f1"] > 0.8 and scores["split"] == "selection"
+    model = AutoModelForQuestionAnswering.from_pretrained(teacher)
+    assert model.config.num_labels == 2 and not (teacher / "checkpoints").exists()
+
+
+def test_validate_and_test_agree_with_its_predictions(teacher, dataset, tmp_path):
+    runner, data = trainer(tmp_path), SpanData(dataset)
+    (scores,) = runner.validate(SpanTeacherModule(str(teacher), save_validated=True), data, verbose=False)
+    assert json.loads((tmp_path / "metrics.json").read_text())["f1"] == pytest.approx(scores["val/f1"])
+    (scores,) = runner.test(SpanTeacherModule(str(teacher)), data, verbose=False)
+    runner.predict(SpanTeacherModule(str(teacher)), data)
+    frame, rows = pd.read_parquet(tmp_path / "predictions.parquet"), load_roles(dataset).report
+    found = squad(dict(zip(frame["example_id"], frame["answer"], strict=True)),
+                  dict(zip(rows["example_id"][:], rows["answers"][:], strict=True)))  # fmt: skip
+    assert found == pytest.approx({"em": scores["test/em"], "f1": scores["test/f1"]})
+
+
+def test_an_encoder_has_nothing_to_validate(questions, dataset, tmp_path):
+    with pytest.raises(UserError, match="has no trained question-answering head"):
+        trainer(tmp_path).validate(SpanTeacherModule(str(questions / "encoder")), SpanData(dataset), verbose=False)
+
+
+def test_a_student_needs_a_trained_teacher(questions, dataset, tmp_path):
+    module = SpanStudentModule(str(questions / "encoder"), str(questions / "encoder"))
+    with pytest.raises(UserError, match="has no trained question-answering head, so its answers mean nothing"):
+        trainer(tmp_path, max_epochs=1).fit(module, SpanData(dataset))
+
+
+def test_the_cascade_measures_what_it_serves(cascade, dataset):
+    summary = json.loads((cascade / "summary.json").read_text())
+    frame, rows = pd.read_parquet(cascade / "predictions.parquet"), load_roles(dataset).report
+    wanted = ["example_id", "gold", "tier1_answer", "tier1_em", "tier1_f1", "tier2_answer", "tier2_em", "tier2_f1",
+              "confidence", "tier1_time_s", "tier2_time_s"]  # fmt: skip
+    assert list(frame) == wanted and frame["example_id"].tolist() == rows["example_id"][:]
+    assert summary["metric"] == "f1" and set(summary["tiers"][0]["metrics"]) == {"em", "f1"}
+    for tier in (1, 2):
+        answers = dict(zip(frame["example_id"], frame[f"tier{tier}_answer"], strict=True))
+        found = squad(answers, dict(zip(rows["example_id"][:], rows["answers"][:], strict=True)))
+        assert summary["tiers"][tier - 1]["metrics"] == pytest.approx(found)
+    points = pd.read_parquet(cascade / "operating_points.parquet")
+    assert {"em", "f1"} < set(points)
+    served = CascadePredictor.from_pretrained(cascade).predict(
+        list(zip(rows["text"][:], rows["text_pair"][:], strict=True))
+    )
+    deferred = frame["confidence"].to_numpy() < np.float32(summary["chosen"]["threshold"])
+    assert [answer.tier for answer in served] == np.where(deferred, 2, 1).tolist()
+    expected = np.where(deferred, frame["tier2_answer"], frame["tier1_answer"])
+    assert [answer.answer for answer in served] == expected.tolist()
+
+
+def test_export_tune_choose_and_report(cascade, capsys):
+    export(str(cascade), formats=["onnxruntime-fp32"], min_same=0.9)
+    tune(str(cascade), seconds=0.05)
+    with pytest.raises(UserError, match="Run `python -m tangodistill choose`"):
+        engines = json.loads((cascade / "cascade.json").read_text())["tiers"]
+        assert any(tier["engine"] == "onnxruntime" for tier in engines)
+        CascadePredictor.from_pretrained(cascade)
+    choose(str(cascade), keep=0.95)
+    assert "keep 0.95 of tier 2" in capsys.readouterr().out
+    answer = CascadePredictor.from_pretrained(cascade).predict(("is it so 1 ?", "the film is very lovely 42"))
+    assert answer.answer in "the film is very lovely 42" and 0 <= answer.confidence <= 1
+    page = write_report(cascade.parent)
+    assert page.exists() or (cascade.parent / "report/report.html").exists()
