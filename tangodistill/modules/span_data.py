@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 
+from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.spans import span_targets
 from tangodistill.data.windows import WindowEncoder, Windows
 from tangodistill.modules.batches import EvaluationBatches, TrainBatches
@@ -13,8 +14,16 @@ from tangodistill.modules.datamodules import RoleData, columns
 class SpanData(RoleData):
     """Questions with their contexts: train role to learn from, selection role to select on, report role to test on.
 
-    A batch holds windows, as many as fit a long context, cut to the length of the module under training.
+    A context that is too long for the module under training is read in windows that overlap; a batch holds windows.
+
+    Args:
+        dataset: SQuAD's files or hub set.
+        batch_size: windows in a training batch, of all processes together.
+        seed: of the training order.
     """
+
+    def __init__(self, dataset: DatasetConfig, batch_size: int = 16, seed: int = 0):
+        super().__init__(dataset, batch_size, seed)
 
     def train_dataloader(self) -> TrainBatches:
         windows = self.windows(self.roles.train)
