@@ -3,6 +3,7 @@
 from tangodistill.modules.cascade import CascadeModule
 from tangodistill.modules.datamodules import CascadeData, TextData, TransferData
 from tangodistill.modules.deebert import DeeBertModule
+from tangodistill.modules.dynamic_span import DynamicSpanModule
 from tangodistill.modules.dynamic_tinybert import DynamicTinyBertModule
 from tangodistill.modules.language_model import (
     LanguageModelData,
@@ -20,6 +21,7 @@ __all__ = [
     "CascadeData",
     "CascadeModule",
     "DeeBertModule",
+    "DynamicSpanModule",
     "DynamicTinyBertModule",
     "LanguageModelData",
     "LanguageModelModule",

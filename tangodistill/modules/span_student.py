@@ -3,7 +3,8 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
@@ -49,22 +50,7 @@ class SpanStudentModule(SpanModule):
         self.tokenizer = load_tokenizer(folder)
         self.max_length = min(self.task.max_length, position_limit(self.model) or self.task.max_length)
         if stage == "fit":
-            self._load_teacher()
-
-    def _load_teacher(self) -> None:
-        folder = str(resolve(self.teacher))
-        teacher, new_head = load_span_model(folder)
-        if new_head:
-            raise UserError(
-                f"teacher {self.teacher} has no trained question-answering head, so its answers mean nothing. "
-                "Fine-tune it first: 'python -m tangodistill fit' with SpanTeacherModule."
-            )
-        if load_tokenizer(folder).get_vocab() != self.tokenizer.get_vocab():
-            raise UserError(
-                f"{self.pretrained} does not read the tokens of its teacher {self.teacher}: their answers are compared "
-                "token by token. Start from a model with the same vocabulary."
-            )
-        self.frozen = frozen(teacher)
+            self.frozen = frozen_span_teacher(self.teacher, self.pretrained, self.tokenizer)
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
@@ -78,3 +64,24 @@ class SpanStudentModule(SpanModule):
         loss = soft_span_cross_entropy(learnt, taught, batch["attention_mask"], self.temperature)
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+
+def frozen_span_teacher(teacher: str, student: str, tokenizer: PreTrainedTokenizerBase) -> tuple[nn.Module]:
+    """The teacher that runs beside a student with this tokenizer.
+
+    Raises:
+        UserError: it has no trained head, or reads other tokens.
+    """
+    folder = str(resolve(teacher))
+    model, new_head = load_span_model(folder)
+    if new_head:
+        raise UserError(
+            f"teacher {teacher} has no trained question-answering head, so its answers mean nothing. "
+            "Fine-tune it first: 'python -m tangodistill fit' with SpanTeacherModule."
+        )
+    if load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
+        raise UserError(
+            f"{student} does not read the tokens of its teacher {teacher}: their answers are compared token by token. "
+            "Start from a model with the same vocabulary."
+        )
+    return frozen(model)

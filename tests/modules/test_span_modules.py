@@ -20,6 +20,7 @@ from tangodistill.metrics import squad
 from tangodistill.modules import (
     CascadeData,
     CascadeModule,
+    DynamicSpanModule,
     SpanData,
     SpanStudentModule,
     SpanTeacherModule,
@@ -27,6 +28,7 @@ from tangodistill.modules import (
 )
 from tangodistill.report.html import write_report
 from tangodistill.runtime.choose import choose
+from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.tuning import tune
 from tangodistill.user_error import UserError
 
@@ -129,6 +131,20 @@ def test_a_student_needs_a_trained_teacher(questions, dataset, tmp_path):
     module = SpanStudentModule(str(questions / "encoder"), str(questions / "encoder"))
     with pytest.raises(UserError, match="has no trained question-answering head, so its answers mean nothing"):
         trainer(tmp_path, max_epochs=1).fit(module, SpanData(dataset))
+
+
+def test_a_student_learns_to_keep_fewer_tokens(questions, dataset, student, teacher, tmp_path):
+    module = DynamicSpanModule(str(student), str(teacher), lr=1e-3)
+    trainer(tmp_path, max_epochs=1).fit(module, SpanData(dataset, batch_size=16))
+    model = AutoModelForQuestionAnswering.from_pretrained(tmp_path)
+    assert model.config.model_type == "dynamic_tinybert"
+    engine = TorchEngine.load(tmp_path)
+    asked, contexts = ["is it so 1 ?", "is it so 2 ?"], ["the film is very lovely 42", "awful plot " + "a film " * 60]
+    full = engine.outputs(asked, contexts, batch_size=2)
+    engine.model.config.length_configuration = [0.5] * model.config.num_hidden_layers
+    alone = np.concatenate([engine.outputs([q], [c]) for q, c in zip(asked, contexts, strict=True)])
+    np.testing.assert_allclose(engine.outputs(asked, contexts, batch_size=2), alone, atol=1e-5)
+    assert not np.allclose(alone, full, atol=1e-5)
 
 
 def test_the_cascade_measures_what_it_serves(cascade, dataset):
