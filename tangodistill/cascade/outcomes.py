@@ -5,7 +5,7 @@ Answers are class ids that are right or wrong, or they are graded. What is built
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -42,8 +42,11 @@ class Outcomes(Protocol):
     def tier_score(self, tier: int, metric: str) -> float:
         """The metric of tier 1 or 2 alone."""
 
-    def random(self, metric: str, timing: Timing) -> Baseline:
-        """Deferring at random."""
+    def drawn(self, rows: np.ndarray) -> Self:
+        """The outcomes of some examples, for a bootstrap."""
+
+    def random(self, metric: str, timing: Timing, draws: int = 100) -> Baseline:
+        """Deferring at random; `draws` random orders where the metric has no closed form."""
 
     def oracle(self, metric: str, timing: Timing) -> Baseline:
         """Deferring with knowledge of the outcomes."""
@@ -84,8 +87,11 @@ class ClassOutcomes:
     def tier_score(self, tier: int, metric: str) -> float:
         return score(metric, self.labels, self._answers[tier], self.num_classes)
 
-    def random(self, metric: str, timing: Timing) -> Baseline:
-        return random_baseline(metric, *self._answers, timing, self.num_classes)
+    def drawn(self, rows: np.ndarray) -> Self:
+        return ClassOutcomes(*(answers[rows] for answers in self._answers), self.num_classes)
+
+    def random(self, metric: str, timing: Timing, draws: int = 100) -> Baseline:
+        return random_baseline(metric, *self._answers, timing, self.num_classes, draws=draws)
 
     def oracle(self, metric: str, timing: Timing) -> Baseline:
         return oracle(metric, *self._answers, timing, self.num_classes)
@@ -133,7 +139,10 @@ class GradedOutcomes:
     def tier_score(self, tier: int, metric: str) -> float:
         return mean_score(self._tiers(metric)[tier - 1])
 
-    def random(self, metric: str, timing: Timing) -> Baseline:
+    def drawn(self, rows: np.ndarray) -> Self:
+        return GradedOutcomes({name: tiers[:, rows] for name, tiers in self.scores.items()})
+
+    def random(self, metric: str, timing: Timing, draws: int = 100) -> Baseline:
         return graded_random(self._tiers(metric), timing)
 
     def oracle(self, metric: str, timing: Timing) -> Baseline:

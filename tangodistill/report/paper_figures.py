@@ -15,12 +15,12 @@ from matplotlib.lines import Line2D
 from tangodistill.report.canvas import BLUE, GREY, INK, MUTED, NORMAL, PAPER, RULE, SMALL, TITLE, style
 from tangodistill.report.curves import early_exit_points
 from tangodistill.report.figures import CURVE_NAMES, CURVE_STYLES, draw_errors, scale_x
-from tangodistill.report.paper_examples import ClassExamples, SpanExamples
+from tangodistill.report.paper_examples import Examples
 from tangodistill.report.paper_runs import Row
 from tangodistill.report.paper_tables import HARDWARE, metric_name
 from tangodistill.report.paper_values import ERRORS_NOTE
 
-Examples = Mapping[str, ClassExamples | SpanExamples]
+ExamplesByRow = Mapping[str, Examples]
 """Row's name -> the report examples of its run."""
 
 CAPTIONS = {
@@ -36,7 +36,7 @@ TARGET_DASHES = (0, (1, 2))
 HEAD, KEY, FOOT = 0.7, 0.3, 0.1  # inches above and below the panels
 
 
-def paper_figures(rows: Sequence[Row], examples: Examples) -> dict[str, Figure]:
+def paper_figures(rows: Sequence[Row], examples: ExamplesByRow) -> dict[str, Figure]:
     """`figure2`, `figure3` and `figure4`; a row without a run has a panel that says so."""
     lines = [
         Line2D([], [], color=color, linestyle=dashes, linewidth=width, label=CURVE_NAMES.get(kind, kind))
@@ -128,7 +128,7 @@ def _blank(axes: Axes) -> None:
     axes.text(0.5, 0.5, "no run", transform=axes.transAxes, ha="center", va="center", fontsize=TITLE, color=MUTED)
 
 
-def _tradeoff(axes: Axes, row: Row, examples: Examples) -> None:
+def _tradeoff(axes: Axes, row: Row, examples: ExamplesByRow) -> None:
     measured = row.run.measured
     curves = examples[row.name].curves()
     if (early := early_exit_points(measured)) is not None:
