@@ -14,13 +14,14 @@ def exit_table(measured: Measured) -> str:
         return ""
     point, n = deebert["point_at_99"], measured.summary["n"]
     leaving = [percent(count / n) for count in point["examples_per_exit"]] if point else [NONE] * deebert["exits"]
+    metrics = [name for name in METRIC_NAMES if name in deebert["metrics"][0]]
     rows = [
-        [f"Exit {number}", *(hundredfold(scores[name]) for name in METRIC_NAMES), seconds(time_s), share]
+        [f"Exit {number}", *(hundredfold(scores[name]) for name in metrics), seconds(time_s), share]
         for number, (scores, time_s, share) in enumerate(
             zip(deebert["metrics"], deebert["time_s_per_exit"], leaving, strict=True), start=1
         )
     ]
-    header = ["", *(f"{name} (×100)" for name in METRIC_NAMES.values()), "time, batch 1", "leave there at 99 %"]
+    header = ["", *(f"{METRIC_NAMES[name]} (×100)" for name in metrics), "time, batch 1", "leave there at 99 %"]
     caption = f"The exits of {deebert['name']}, {deebert['parameters']:,} parameters; {data_name(measured.summary)}"
     return table(caption, header, rows)
 

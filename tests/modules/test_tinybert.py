@@ -171,7 +171,7 @@ def test_it_is_a_first_tier(tinybert, teacher, dataset, tmp_path):
     texts = load_roles(dataset).report[:40]["text"]
     answers = CascadePredictor.from_pretrained(tmp_path).answer(texts, threshold=0.0)
     assert set(answers.tier) == {1}
-    np.testing.assert_allclose(answers.logits, TorchEngine.load(tinybert).outputs(texts), atol=1e-5)
+    np.testing.assert_allclose(answers.outputs, TorchEngine.load(tinybert).outputs(texts), atol=1e-5)
 
 
 def test_stage_1_has_no_answers_to_test(teacher, dataset, labelled, tmp_path):
