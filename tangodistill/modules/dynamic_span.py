@@ -1,8 +1,8 @@
 """Training a span student to answer well however many tokens its layers keep."""
 
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,12 +12,14 @@ from tangodistill.losses import soft_span_cross_entropy
 from tangodistill.models.dynamic_tinybert import DynamicTinyBertForQuestionAnswering
 from tangodistill.models.load import load_span_model, position_limit
 from tangodistill.modules.frozen import place_frozen
-from tangodistill.modules.sandwich import Divergence, SubNetwork, draw_sub_networks, sandwich_losses
+from tangodistill.modules.length_drop import LengthDropTraining
+from tangodistill.modules.sandwich import Divergence, SubNetwork
 from tangodistill.modules.span import INPUTS, SpanModule, span_logits
 from tangodistill.modules.span_student import frozen_span_teacher
+from tangodistill.runtime.torch_engine import tier_outputs
 
 
-class DynamicSpanModule(SpanModule):
+class DynamicSpanModule(LengthDropTraining, SpanModule):
     """A trained span student learns to do with fewer tokens (LengthDrop), from a teacher that runs beside it.
 
     Each step runs the full network, the smallest and some random ones: the full one learns the teacher's answers, the
@@ -69,28 +71,15 @@ class DynamicSpanModule(SpanModule):
         super().on_fit_start()
         place_frozen(self.frozen[0], self.device)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def task_loss(self, batch: dict[str, Any]) -> Callable[[Tensor], Tensor]:
         with self.autocast(), torch.no_grad():
             taught = span_logits(self.frozen[0], batch)
-        losses = sandwich_losses(
-            lambda network: self.answers(batch, network),
-            lambda logits: soft_span_cross_entropy(logits, taught, batch["attention_mask"], self.temperature),
-            self.draw(),
-            self.divergence,
-        )
-        self.log_dict({"train/full": losses[0], "train/smallest": losses[1]})
-        self.log("train/loss", losses.mean(), prog_bar=True)
-        return losses.mean()
-
-    def draw(self) -> list[SubNetwork]:
-        """This step's sub-networks: the same in every process, and after a resume."""
-        rng = np.random.default_rng([self.trainer.datamodule.seed, self.global_step])
-        return draw_sub_networks(self.model.config.num_hidden_layers, self.sub_networks, self.layer_drop, rng)
+        return lambda logits: soft_span_cross_entropy(logits, taught, batch["attention_mask"], self.temperature)
 
     def answers(self, batch: dict[str, Any], network: SubNetwork) -> Tensor:
         """Logits ``(2, batch, length)`` float32 of a sub-network; padding is never an answer."""
         inputs = {name: batch[name] for name in INPUTS if name in batch}
         with self.autocast():
             answer = self.model(**inputs, length_configuration=network.lengths, kept_layers=network.kept_layers)
-        logits = torch.stack([answer.start_logits, answer.end_logits]).float()
+        logits = tier_outputs(answer).float()
         return logits.masked_fill(batch["attention_mask"] == 0, -1e4)

@@ -1,8 +1,8 @@
 """Training a TinyBERT to answer well however many tokens its layers keep."""
 
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from tangodistill.data.packages import resolve
@@ -11,11 +11,12 @@ from tangodistill.losses import soft_cross_entropy
 from tangodistill.models.dynamic_tinybert import DynamicTinyBertForSequenceClassification
 from tangodistill.models.load import load_classifier
 from tangodistill.modules.classifier import ClassifierModule
-from tangodistill.modules.sandwich import Divergence, SubNetwork, draw_sub_networks, sandwich_losses
+from tangodistill.modules.length_drop import LengthDropTraining
+from tangodistill.modules.sandwich import Divergence, SubNetwork
 from tangodistill.modules.tinybert import length_limit
 
 
-class DynamicTinyBertModule(ClassifierModule):
+class DynamicTinyBertModule(LengthDropTraining, ClassifierModule):
     """A trained TinyBERT learns to do with fewer tokens (LengthDrop), from the logits stored with the transfer set.
 
     Each step runs the full network, the smallest and some random ones: the full one learns the teacher's answers by
@@ -64,21 +65,8 @@ class DynamicTinyBertModule(ClassifierModule):
         self.max_length = length_limit(self.longest or self.task.max_length, self.model)
         self.follow_task([self.model.config.id2label[i] for i in range(self.model.config.num_labels)])
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        losses = sandwich_losses(
-            lambda network: self.answers(batch, network),
-            lambda logits: soft_cross_entropy(logits, batch["teacher_logits"], self.temperature),
-            self.draw(),
-            self.divergence,
-        )
-        self.log_dict({"train/full": losses[0], "train/smallest": losses[1]})
-        self.log("train/loss", losses.mean(), prog_bar=True)
-        return losses.mean()
-
-    def draw(self) -> list[SubNetwork]:
-        """This step's sub-networks: the same in every process, and after a resume."""
-        rng = np.random.default_rng([self.trainer.datamodule.seed, self.global_step])
-        return draw_sub_networks(self.model.config.num_hidden_layers, self.sub_networks, self.layer_drop, rng)
+    def task_loss(self, batch: dict[str, Any]) -> Callable[[Tensor], Tensor]:
+        return lambda logits: soft_cross_entropy(logits, batch["teacher_logits"], self.temperature)
 
     def answers(self, batch: dict[str, Any], network: SubNetwork) -> Tensor:
         """Logits ``(batch, classes)`` float32 of a sub-network, in the task's label order."""

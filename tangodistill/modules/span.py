@@ -72,16 +72,12 @@ class SpanModule(TrainedModule):
     def _answers(self, rows: Dataset) -> SpanAnswers:
         """One answer to each of a role's questions, in every process, from all processes' windows."""
         windows = self.trainer.datamodule.windows(rows)
-        spans = [batch for seen in gathered(self._spans) for batch in seen]
-        order = np.concatenate([window for window, *_ in spans])
-        first, last, probability = (np.concatenate(parts) for parts in list(zip(*spans, strict=True))[1:])
-        place = np.argsort(order)
-        if len(order) != len(windows):  # Lightning's first look, at a few batches
-            missing = np.setdiff1d(np.arange(len(windows)), order)
-            order = np.append(order, missing)
-            first, last = (np.append(each, np.zeros(len(missing), np.int64)) for each in (first, last))
-            probability, place = np.append(probability, np.zeros(len(missing))), np.argsort(order)
-        return answers_of(windows, first[place], last[place], probability[place])
+        # windows that nobody has seen, as in Lightning's first look at a few batches, have no answer
+        first, last = np.zeros((2, len(windows)), np.int64)
+        probability = np.zeros(len(windows))
+        for window, *span in (batch for seen in gathered(self._spans) for batch in seen):
+            first[window], last[window], probability[window] = span
+        return answers_of(windows, first, last, probability)
 
 
 def span_logits(model: torch.nn.Module, batch: dict[str, Any]) -> Tensor:
