@@ -10,7 +10,7 @@ from tangodistill.messages import message_of
 from tangodistill.user_error import UserError
 from tangodistill.verbs import PROGRAM, VERBS, execute
 
-RESUMING_VERBS = ("run", "augment", "label")
+RESUMING_VERBS = ("run", "augment", "label", "search")
 RECIPE_VERBS = ("run", "recipes")
 
 NEXT = {
@@ -18,11 +18,13 @@ NEXT = {
     "StudentModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
     "TinyBertIntermediateModule": "teach it answers: {program} fit --config STAGE_FILE (see recipes/cola/student.yaml)",
     "TinyBertModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
-    "DynamicTinyBertModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
+    "DynamicTinyBertModule": "find its best lengths: {program} search --model {result} (see recipes/*/lengths.yaml)",
+    "DynamicSpanModule": "find its best lengths: {program} search --model {result} (see recipes/*/lengths.yaml)",
     "DeeBertModule": "measure it beside a cascade: {program} validate --config STAGE_FILE --model.early_exit {result}",
     "CascadeModule": "choose another operating point: {program} choose {result} --max-ms 20",
     "augment": "have the teacher label it: {program} label --transfer_set {result} --teacher FOLDER --output FOLDER",
     "label": "train a student on it: {program} fit --config STAGE_FILE --data.transfer_set {result}",
+    "search": "have its best served: {program} export --lengths {result} (see recipes/squad/export.yaml)",
     "export": "find the fastest on this machine: {program} tune {result}",
     "tune": "choose a threshold for what was found: {program} choose {result} --keep 0.99",
     "choose": "serve it: CascadePredictor.from_pretrained('{result}')",

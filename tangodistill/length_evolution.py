@@ -8,7 +8,9 @@ from tangodistill.models.length_configuration import Lengths, crossover, mutate,
 from tangodistill.pareto import pareto_front, upper_hull
 
 POPULATION = 20
-MUTATIONS = CROSSOVERS = 30
+BROOD = 10
+"""Configurations measured before the next are bred, mutants and crossovers in turn; Kim and Cho breed 30 of each. Each
+is run on this machine for real here, so what was found is used at once."""
 LOWEST = 0.05
 """Share of the tokens that mutation leaves the last layer."""
 STEEPEST = 0.5
@@ -21,23 +23,24 @@ Measured = Mapping[Lengths, tuple[float, float]]
 def generations(layers: int, seed: int, measured: Measured) -> Iterator[list[Lengths]]:
     """Lists of configurations to measure, without end; `measured` must hold each list's before the next is asked for.
 
-    Kim and Cho 2021, "Length-Adaptive Transformer", §3.4: random ones, then mutants and crossovers of the best. They
-    depend on the seed and on what was measured of earlier lists, and on nothing else, so that a search can be replayed
-    from its record.
+    Kim and Cho 2021, "Length-Adaptive Transformer", §3.4: random ones, the full network and the smallest of LengthDrop
+    before them, then mutants and crossovers of the best. They depend on the seed and on what was measured of earlier
+    lists, and on nothing else, so that a search can be replayed from its record.
     """
     rng = np.random.default_rng(seed)
     found = dict.fromkeys([(1.0,) * layers, smallest(layers)])
     while len(found) < POPULATION:
         found[sample(layers, rng, STEEPEST)] = None
-    wanted, seen = list(found), []
+    seen = list(found)
+    yield from (seen[start : start + BROOD] for start in range(0, POPULATION, BROOD))
     while True:
+        elders, bred = parents(seen, measured), {}
+        for _ in range(BROOD // 2):
+            one, left, right = (elders[i] for i in rng.integers(len(elders), size=3))
+            bred |= dict.fromkeys([mutate(one, rng, LOWEST), crossover(left, right)])
+        wanted = [lengths for lengths in bred if lengths not in set(seen)]
         yield wanted
         seen += wanted
-        elders = parents(seen, measured)
-        mutants = [mutate(elders[rng.integers(len(elders))], rng, LOWEST) for _ in range(MUTATIONS)]
-        pairs = rng.integers(len(elders), size=(CROSSOVERS, 2))
-        children = [crossover(elders[left], elders[right]) for left, right in pairs]
-        wanted = sorted({*mutants, *children} - set(seen), reverse=True)
 
 
 def parents(configurations: list[Lengths], measured: Measured) -> list[Lengths]:

@@ -8,29 +8,29 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+import torch
+from rich.console import Console
 from rich.progress import Progress
 
-from tangodistill.data.sources import DatasetConfig
+from tangodistill.data.sources import DatasetConfig, dataset_fingerprint
 from tangodistill.data.splits import load_roles
-from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model
 from tangodistill.latency.timer import time_interleaved
 from tangodistill.length_evolution import generations
-from tangodistill.metrics import METRICS, score
-from tangodistill.models import DynamicTinyBertForSequenceClassification
+from tangodistill.models.dynamic_tinybert import DynamicBert
 from tangodistill.models.length_configuration import Lengths
 from tangodistill.pareto import pareto_front
-from tangodistill.runtime.engines import label_columns
+from tangodistill.report.canvas import save
+from tangodistill.report.lengths import front_table, length_figure
 from tangodistill.runtime.torch_engine import TorchEngine
+from tangodistill.scored_examples import ScoredExamples
 from tangodistill.user_error import UserError
 
 RECORD = "length_search.json"
-TIMED_TEXTS = 64  # of the selection role, spread evenly over its lengths
-SCORING_BATCH = 32
-REPEATS = 5
-AT_A_TIME = 10  # configurations that are timed in turns, and lost by a kill
+TIMED = 32  # of the scored examples, spread evenly over their lengths
+REPEATS = 3
+ABOUT = ("model",)  # settings that may change between two sittings; the weights may not
 
 Evaluate = Callable[[Sequence[Lengths]], Sequence[tuple[float, float]]]
 """Configurations -> for each its time, as a share of the full network's, and its score."""
@@ -40,74 +40,79 @@ def search_lengths(
     model: str,
     dataset: DatasetConfig,
     output: str,
-    metric: str | None = None,
+    examples: int = 500,
     iterations: int = 30,
-    seconds: float | None = None,
+    seconds: float | None = 600.0,
     batch_size: int = 1,
     seed: int = 0,
 ) -> Path:
-    """Search length configurations that are fast and good, on the selection role, and write all that was measured.
+    """Search a Dynamic-TinyBERT's length configurations for those that are fast and good on this machine.
 
-    A search that was cut off goes on with what it had measured; so does one that is given more iterations.
+    Each configuration answers examples of the selection role in PyTorch: it is scored by the task's metric, and timed
+    on a few of them, from raw text to answer (a question with all its windows), in turns with the full network. The
+    record, length_search.json, holds all that was measured and its front; length_search.png shows both. A search that
+    was cut off goes on with what it had measured; so does one that is given more iterations or seconds.
 
     Args:
-        model: folder of a Dynamic-TinyBERT.
+        model: folder of a Dynamic-TinyBERT, for labels or for spans.
         dataset: the labelled data.
-        output: folder for length_search.json.
-        metric: accuracy, f1 or mcc; the task's own by default.
-        iterations: generations of 60 configurations, after a first one of 20.
-        seconds: after which the search stops, however many iterations it had.
-        batch_size: examples in a forward pass, while timing.
+        output: folder of the results.
+        examples: of the selection role, that a configuration is scored on at most, spread evenly.
+        iterations: rounds of ten configurations; two of random ones come before those that are bred.
+        seconds: after which no further round begins, however many iterations there were. null: no limit.
+        batch_size: examples, or windows of them, in a forward pass while timing.
         seed: of the search.
 
     Raises:
         UserError: the model has no length configuration, or the output holds another search.
     """
+    if min(examples, iterations, batch_size, 1 if seconds is None else seconds) <= 0:
+        raise UserError(
+            f"examples is {examples}, iterations {iterations}, batch_size {batch_size}, seconds {seconds}; a search "
+            "needs more than 0 of each."
+        )
     roles = load_roles(dataset)
-    engine = TorchEngine.load(model, roles.task.max_length)
-    if not isinstance(engine.model, DynamicTinyBertForSequenceClassification):
+    engine = TorchEngine.load(model, max_length=roles.task.max_length)
+    if not isinstance(engine.model, DynamicBert):
         raise UserError(f"{model} is a {engine.model.config.model_type} model, which keeps all tokens. "
                         "Give the folder of a Dynamic-TinyBERT.")  # fmt: skip
-    metric = metric or roles.task.metric
-    if metric not in METRICS:
-        raise UserError(f"metric is {metric!r}; allowed: {', '.join(METRICS)}.")
-    evaluate = engine_evaluation(engine, roles.selection, roles.task.label_names, metric, batch_size)
+    scored = ScoredExamples.of_role(roles, "selection").part(examples)
     settings = {
+        "model": model,
         "weights": hashlib.sha256((Path(model) / "model.safetensors").read_bytes()).hexdigest(),
-        "rows": roles.files["selection"],
-        "metric": metric,
+        "task": roles.task.name,
+        "data": dataset_fingerprint(dataset),
+        "split": f"selection: {roles.files['selection']}",
+        "max_length": engine.max_length,
+        "metric": scored.metric,
+        "n": len(scored.texts),
+        "timed": TIMED,
         "batch_size": batch_size,
         "seed": seed,
         "machine": cpu_model(),
+        "threads": torch.get_num_threads(),
     }
-    return search(engine.model.config.num_hidden_layers, evaluate, Path(output), settings, iterations, seconds, seed)
+    layers = engine.model.config.num_hidden_layers
+    search(layers, evaluation(engine, scored, batch_size), Path(output), settings, iterations, seconds, seed)
+    show(Path(output))
+    return Path(output)
 
 
-def engine_evaluation(
-    engine: TorchEngine, rows: Dataset, names: Sequence[str], metric: str, batch_size: int
-) -> Evaluate:
-    """Times configurations in turns with the full network, and scores each on all rows of a labelled role."""
-    labels, columns = np.asarray(rows["label"]), label_columns(engine, names)
-    tokens = _encode(engine, rows)
-    by_length = np.argsort(tokens.lengths, kind="stable")
-    timed = _encode(engine, rows.select(by_length[np.linspace(0, len(rows) - 1, TIMED_TEXTS).astype(int)]))
+def evaluation(engine: TorchEngine, scored: ScoredExamples, batch_size: int = 1) -> Evaluate:
+    """Times configurations in turns with the full network, on some of the examples, and scores each on all of them."""
+    by_length = np.argsort(engine.lengths(scored.texts, scored.pairs), kind="stable")
+    timed = scored.select(by_length[np.linspace(0, len(by_length) - 1, TIMED).astype(int)])
 
-    def answer(lengths: Lengths, texts: TokenizedTexts, size: int) -> np.ndarray:
+    def answer(lengths: Lengths, examples: ScoredExamples, *size: int) -> np.ndarray:
         engine.model.config.length_configuration = list(lengths)
-        logits = np.empty((len(texts), len(names)), np.float32)
-        for batch, found in engine.run(texts, size):
-            logits[batch] = found
-        return logits[:, columns]
+        return examples.outputs(engine, *size)
 
     def evaluate(configurations: Sequence[Lengths]) -> list[tuple[float, float]]:
         full = (1.0,) * len(configurations[0])
-        runs = {str(lengths): lambda own=lengths: answer(own, timed, batch_size) for lengths in configurations}
+        runs = {lengths: lambda own=lengths: answer(own, timed, batch_size) for lengths in configurations}
         times = time_interleaved({"full": lambda: answer(full, timed, batch_size), **runs}, REPEATS)
         return [
-            (
-                float(np.median(times[str(lengths)] / times["full"])),
-                score(metric, labels, answer(lengths, tokens, SCORING_BATCH).argmax(1), len(names)),
-            )
+            (float(np.median(times[lengths] / times["full"])), scored.score(answer(lengths, scored)))
             for lengths in configurations
         ]
 
@@ -122,7 +127,7 @@ def search(
     iterations: int,
     seconds: float | None = None,
     seed: int = 0,
-) -> Path:
+) -> None:
     """The search itself, with its record in `output`; what `settings` say must be the same to go on with one.
 
     Raises:
@@ -132,18 +137,24 @@ def search(
     recorded = _recorded(record, settings)
     measured: dict[Lengths, tuple[float, float]] = {}
     with Progress(auto_refresh=False) as progress:  # no thread beside what is timed
-        bar = progress.add_task("search", total=iterations + 1)
-        for _, wanted in zip(range(iterations + 1), generations(layers, seed, measured), strict=False):
+        bar = progress.add_task("search", total=1.0)
+        for done, wanted in enumerate(generations(layers, seed, measured), start=1):
             measured |= {lengths: recorded[lengths] for lengths in wanted if lengths in recorded}
-            missing = [lengths for lengths in wanted if lengths not in measured]
-            for start in range(0, len(missing), AT_A_TIME):
-                if seconds is not None and perf_counter() - started > seconds:
-                    return record
-                part = missing[start : start + AT_A_TIME]
-                measured |= zip(part, evaluate(part), strict=True)
+            if missing := [lengths for lengths in wanted if lengths not in measured]:
+                measured |= zip(missing, evaluate(missing), strict=True)
                 _write(record, settings, {**recorded, **measured})
-            progress.update(bar, advance=1, refresh=True)
-    return record
+            spent = (perf_counter() - started) / seconds if seconds else 0.0
+            share = max(done / iterations, spent)
+            progress.update(bar, completed=min(share, 1.0), refresh=True)
+            if share >= 1:
+                break
+
+
+def show(output: Path) -> None:
+    """Print the front of a finished search, and draw it beside its record."""
+    record = json.loads((output / RECORD).read_text(encoding="utf-8"))
+    Console().print(front_table(record))
+    save(length_figure(record), (output / RECORD).with_suffix(""))
 
 
 def _recorded(record: Path, settings: dict[str, Any]) -> dict[Lengths, tuple[float, float]]:
@@ -156,7 +167,7 @@ def _recorded(record: Path, settings: dict[str, Any]) -> dict[Lengths, tuple[flo
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{record} cannot be read ({error}). Remove it, or give another output.") from error
     for name, value in settings.items():
-        if theirs.get(name) != value:
+        if name not in ABOUT and theirs.get(name) != value:
             raise UserError(
                 f"{record} holds a search whose {name} was {theirs.get(name)!r}; now it is {value!r}. Remove it, or "
                 "give another output."
@@ -165,12 +176,9 @@ def _recorded(record: Path, settings: dict[str, Any]) -> dict[Lengths, tuple[flo
 
 
 def _write(record: Path, settings: dict[str, Any], measured: dict[Lengths, tuple[float, float]]) -> None:
+    """Of the evaluations the first is the full network, and the second the smallest that LengthDrop can draw."""
     rows = [{"lengths": list(each), "time_share": time, "score": own} for each, (time, own) in measured.items()]
     times, scores = np.array(list(measured.values())).T
     front = [rows[i] for i in pareto_front(times, scores)]
     record.parent.mkdir(parents=True, exist_ok=True)
     write_json(record, {"settings": settings, "front": front, "evaluations": rows})
-
-
-def _encode(engine: TorchEngine, rows: Dataset) -> TokenizedTexts:
-    return engine.encoder.encode(*(list(rows[name]) for name in ("text", "text_pair") if name in rows.column_names))

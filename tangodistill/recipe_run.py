@@ -19,6 +19,7 @@ Execute = Callable[[str, list[str]], Any]
 
 RUN_LOGGER = "tangodistill.report.tracking.RunLogger"
 
+RESUMING_VERBS = ("augment", "label", "search")
 NOT_SEMANTIC = (
     "trainer.logger",
     "trainer.default_root_dir",
@@ -185,8 +186,8 @@ def _last_checkpoint(folder: StageFolder) -> Path | None:
 
 
 def _can_resume(stage: Stage, folder: StageFolder) -> bool:
-    """Training goes on from its last checkpoint, `augment` and `label` from their shards; the others begin again."""
-    return _last_checkpoint(folder) is not None if stage.verb == "fit" else stage.verb in ("augment", "label")
+    """Training goes on from its last checkpoint, the verbs below from what they wrote; the others begin again."""
+    return _last_checkpoint(folder) is not None if stage.verb == "fit" else stage.verb in RESUMING_VERBS
 
 
 def _fingerprint(mapping: Any) -> str:

@@ -1,37 +1,29 @@
 """The two tiers of a cascade and the calibration texts that engines are compared on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
-from tangodistill.metrics import score
-from tangodistill.runtime.answers import Readout, readout_of
-from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade
+from tangodistill.runtime.cascade_folder import read_cascade
 from tangodistill.runtime.engines import Engine, load_engine
 from tangodistill.runtime.measured_files import read_metric, read_table
+from tangodistill.scored_examples import ScoredExamples
 from tangodistill.user_error import UserError
 
 
 @dataclass
-class TierPair:
+class TierPair(ScoredExamples):
     """Both tiers, and n calibration examples."""
 
     tiers: tuple[Path, Path]
     """Folders of the models."""
     exported: tuple[Path, Path]
     """Folders that hold, or get, the exported graphs."""
-    label_names: tuple[str, ...]
-    metric: str
     max_length: int | None
-    texts: list[str]
-    pairs: list[str] | None
-    wanted: Sequence[Any]
-    """(n,) label ids; of spans the gold answers."""
 
     @classmethod
     def of_cascade(cls, folder: str | Path) -> "TierPair":
@@ -47,8 +39,8 @@ class TierPair:
         pairs = rows["text_pair"].tolist() if "text_pair" in rows else None
         length = record.tiers[1].max_length
         wanted = "gold" if "gold" in rows else "label"
-        names, metric = tuple(record.label_names), read_metric(Path(folder))
-        return cls(folders, folders, names, metric, length, rows["text"].tolist(), pairs, rows[wanted].tolist())
+        names, metric, texts = tuple(record.label_names), read_metric(Path(folder)), rows["text"].tolist()
+        return cls(names, metric, texts, pairs, rows[wanted].tolist(), folders, folders, length)
 
     @classmethod
     def of_stage(
@@ -60,44 +52,15 @@ class TierPair:
             UserError: anything that is wrong with the configuration or the data.
         """
         roles = load_roles(dataset)
-        rows, task = roles.calibration, roles.task
-        pairs = list(rows["text_pair"]) if task.is_pair else None
-        return cls(
-            (Path(first_tier), Path(second_tier)),
-            exported,
-            tuple(task.label_names),
-            task.metric,
-            task.max_length,
-            list(rows["text"]),
-            pairs,
-            rows["answers" if task.kind == "spans" else "label"][:],
-        )
+        examples = ScoredExamples.of_role(roles, "calibration")
+        return cls(**vars(examples), tiers=(Path(first_tier), Path(second_tier)), exported=exported,
+                   max_length=roles.task.max_length)  # fmt: skip
 
     def engine(self, tier: int, key: str, threads: int | None = None) -> Engine:
         """The engine of tier 1 or 2 by a key such as onnxruntime-fp32."""
         name, _, precision = key.partition("-")
         folder = (self.tiers if name == "torch" else self.exported)[tier - 1]
         return load_engine(folder, name, precision, self.max_length, threads)
-
-    @property
-    def readout(self) -> Readout:
-        return readout_of(self.label_names, CascadeRecord.score)
-
-    def outputs(self, engine: Engine, batch_size: int = 32) -> np.ndarray:
-        """(n, k) float32: logits in the order of `label_names`, or spans."""
-        return engine.outputs(self.texts, self.pairs, batch_size)[:, self.readout.of(engine)]
-
-    def score(self, outputs: np.ndarray) -> float:
-        """The task's metric of somebody's outputs (n, k)."""
-        if not self.label_names:
-            return float(self.readout.columns(1, outputs, self.pairs, self.wanted)[f"tier1_{self.metric}"].mean())
-        return score(self.metric, np.array(self.wanted), outputs.argmax(axis=1), len(self.label_names))
-
-    def part(self, count: int) -> "TierPair":
-        """At most `count` of the examples, spread evenly."""
-        rows = np.unique(np.linspace(0, len(self.texts) - 1, count).astype(int))
-        texts, pairs = [self.texts[i] for i in rows], [self.pairs[i] for i in rows] if self.pairs else None
-        return TierPair(**{**vars(self), "texts": texts, "pairs": pairs, "wanted": [self.wanted[i] for i in rows]})
 
     def batches(self, engine: Engine, batch_size: int, count: int) -> Iterator[dict[str, np.ndarray]]:
         """Model inputs of at most `count` examples, for ranges to be read off."""

@@ -24,6 +24,7 @@ VERBS = {
     "predict": "Write a model's predictions for the report role.",
     "augment": "Make an unlabelled transfer set from the training texts.",
     "label": "Store the teacher's logits beside a transfer set.",
+    "search": "Search a Dynamic-TinyBERT's length configurations for fast and good ones on this machine.",
     "export": "Write both tiers for faster engines, each checked against PyTorch.",
     "tune": "Find the fastest engine, threads and batch size of each tier on this machine.",
     "choose": "Choose another operating point of a finished cascade.",
@@ -32,6 +33,7 @@ VERBS = {
 FUNCTIONS = {
     "augment": "tangodistill.augment.pipeline:augment",
     "label": "tangodistill.labelling:label",
+    "search": "tangodistill.length_search:search_lengths",
     "export": "tangodistill.exporting:export",
     "tune": "tangodistill.tuning:tune",
     "choose": "tangodistill.runtime.choose:choose",

@@ -1,6 +1,7 @@
 """Small inputs that tiny random models learn in seconds: a table whose classes go by one word, an encoder, vectors."""
 
 import csv
+import json
 import random
 from pathlib import Path
 
@@ -31,7 +32,28 @@ def write_table(path: Path, rows: int = 600, classes: int = 2, pairs: bool = Fal
     return path
 
 
-def write_encoder(folder: Path) -> Path:
+def write_questions(folder: Path) -> Path:
+    """Both files of SQuAD's layout; the question asks for the clue, which stands somewhere in its context."""
+    rng = random.Random(0)
+    folder.mkdir()
+    for name, articles in (("train-v1.1.json", 40), ("dev-v1.1.json", 12)):
+        data = [{"title": f"{name}-{i}", "paragraphs": [_paragraph(rng, f"{name}-{i}-{j}") for j in range(8)]}
+                for i in range(articles)]  # fmt: skip
+        (folder / name).write_text(json.dumps({"version": "1.1", "data": data}))
+    return folder
+
+
+def _paragraph(rng: random.Random, key: str) -> dict:
+    words = rng.choices(FILLER, k=rng.randint(6, 20))
+    answer = rng.choice(sum(CLUES.values(), []))
+    place = rng.randrange(len(words))
+    context = " ".join([*words[:place], answer, *words[place:], str(rng.randrange(10**6))])
+    start = len(" ".join(words[:place])) + (place > 0)
+    answers = [{"text": answer, "answer_start": start}]
+    return {"context": context, "qas": [{"id": key, "question": f"is it so {key[-1]} ?", "answers": answers}]}
+
+
+def write_encoder(folder: Path, positions: int = 64) -> Path:
     """A BERT of 2 layers with random weights and no head."""
     words = [*sum(CLUES.values(), []), *FILLER, "so", "it", "?", *(f"{p}{d}" for p in ("", "##") for d in range(10))]
     vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words])}
@@ -44,13 +66,14 @@ def write_encoder(folder: Path) -> Path:
     special = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        model_max_length=64,
+        model_max_length=positions,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         **special,
     ).save_pretrained(folder)
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes)).save_pretrained(folder)
+    config = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=positions, **sizes)
+    BertModel(config).save_pretrained(folder)
     return folder
 
 

@@ -7,7 +7,7 @@ import pytest
 import wandb
 from glue_folders import write_glue
 from offline_run import read_offline_runs
-from separable import write_encoder, write_glove, write_table
+from separable import write_encoder, write_glove, write_questions, write_table
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from tangodistill import cli, verbs
@@ -34,6 +34,8 @@ QUICK = {
     "intermediate": [*FIT, "trainer.max_epochs=1", "model.start=random", *TINY],
     "student": ["trainer.max_epochs=2", "trainer.accelerator=cpu", "model.lr=5e-3", "data.batch_size=32"],
     "deebert": [*FIT, "trainer.max_epochs=1"],
+    "dynamic": [*FIT, "trainer.max_epochs=1"],
+    "lengths": ["examples=20", "iterations=1"],
     "export": ["formats=[]"],
     "tune": ["seconds=0.05"],
     "cascade": ["model.repeats=1"],
@@ -79,9 +81,9 @@ def run(name: str, out: Path, parts: Path, data: Path, teacher: Path, *more: str
     """Runs a whole shipped recipe with small settings."""
     stages = read_recipe(name).stages
     settings = [f"{stage.name}.{setting}" for stage in stages for setting in QUICK.get(stage.name, [])]
-    augment = read_recipe(name).stage("augment").config
-    generators = [kind for kind in GENERATORS if get_key(augment, kind)]
-    settings += [f"augment.{kind}.{each.format(parts=parts)}" for kind in generators for each in GENERATORS[kind]]
+    for augment in (stage.config for stage in stages if stage.verb == "augment"):
+        generators = [kind for kind in GENERATORS if get_key(augment, kind)]
+        settings += [f"augment.{kind}.{each.format(parts=parts)}" for kind in generators for each in GENERATORS[kind]]
     with_glove = [stage.name for stage in stages if get_key(stage.config, "model.glove")]
     settings += [f"{stage}.model.glove={parts / 'glove.txt'}" for stage in with_glove]
     arguments = ["run", name, "--out", str(out), "--data", str(data), "--teacher", str(teacher)]
@@ -180,6 +182,18 @@ def test_a_recipe_of_the_paper_on_its_glue_folder(parts, tmp_path, name):
     assert ("test.tsv" if task == "mrpc" else "dev.tsv") in summary["split"]
     assert summary["deebert"]
     assert (tmp_path / "out" / "second_tier").exists() == (name == "mrpc_bert")
+
+
+def test_squad_with_its_length_configurations(parts, tmp_path):
+    data, encoder = write_questions(tmp_path / "data"), write_encoder(tmp_path / "encoder", positions=128)
+    more = [*without_loggers("squad"), "--set", f"teacher.model.pretrained={encoder}", "--set", "data.max_length=null"]
+    run("squad", tmp_path / "out", parts, data, encoder, *more)
+    model = json.loads((tmp_path / "out" / "dynamic" / "config.json").read_text())["model_type"]
+    searched = json.loads((tmp_path / "out" / "lengths" / "length_search.json").read_text())
+    summary = json.loads((tmp_path / "out" / "cascade" / "summary.json").read_text())
+    assert (model, searched["settings"]["task"], summary["task"]) == ("dynamic_tinybert", "squad", "squad")
+    assert len(searched["evaluations"]) == 10 and (tmp_path / "out" / "lengths" / "length_search.png").is_file()
+    assert {"em", "f1"} == set(summary["tiers"][0]["metrics"])
 
 
 def test_mrpc_is_read_as_published(tmp_path):

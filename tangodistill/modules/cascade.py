@@ -42,6 +42,7 @@ class CascadeModule(L.LightningModule):
         exported: what the verb ``export`` wrote of both tiers.
         tuned: what the verb ``tune`` wrote: engine, threads and batch size of each tier. None: PyTorch in fp32, and
             the batch sizes are searched.
+        dynamic: what the verb ``search`` wrote of a Dynamic-TinyBERT.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class CascadeModule(L.LightningModule):
         early_exit: str | None = None,
         exported: str | None = None,
         tuned: str | None = None,
+        dynamic: str | None = None,
     ):
         super().__init__()
         self.folders, self.exported, self.tuned = (first_tier, second_tier), exported, tuned
