@@ -10,7 +10,7 @@ from rich.progress import track
 
 from tangodistill.runtime.answers import readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
-from tangodistill.runtime.engines import Engine, load_engine
+from tangodistill.runtime.engines import Engine, recorded_engine
 from tangodistill.runtime.measured_files import read_table
 from tangodistill.runtime.tuned import tuned_for_this_cpu
 from tangodistill.user_error import UserError
@@ -30,7 +30,7 @@ def recalibrate(folder: Path, record: CascadeRecord) -> None:
     texts, pairs = rows["text"].tolist(), rows["text_pair"].tolist() if "text_pair" in rows else None
     readout = readout_of(record.label_names, record.score)
     for number, tier in enumerate(record.tiers, 1):
-        engine = load_engine(folder / tier.path, tier.engine, tier.precision, tier.max_length, tier.threads)
+        engine = recorded_engine(folder, tier)
         outputs, seconds = _one_at_a_time(engine, texts, pairs, f"tier {number}")
         outputs = outputs[:, readout.of(engine)]
         rows = rows.assign(**readout.columns(number, outputs, pairs, rows.get("gold")))
@@ -53,8 +53,7 @@ def tuned_batch_times(folder: Path, record: CascadeRecord) -> pd.DataFrame:
     for number, (tier, choice) in enumerate(zip(record.tiers, tuned_for_this_cpu(folder), strict=True), 1):
         if (choice.key, choice.batch_size) != (record.keys[number - 1], tier.batch_size):
             raise UserError(f"{folder}: tune.json and cascade.json differ. Run `python -m tangodistill tune` again.")
-        speeds = {1: choice.throughput_batch1_per_s, choice.batch_size: choice.throughput_best_batch_per_s}
-        rows += [{"tier": number, "batch_size": size, "n": 1, "seconds": 1 / speed} for size, speed in speeds.items()]
+        rows += choice.batch_rows
     return pd.DataFrame(rows)
 
 
