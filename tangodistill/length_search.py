@@ -73,6 +73,7 @@ def search_lengths(
         raise UserError(f"metric is {metric!r}; allowed: {', '.join(METRICS)}.")
     evaluate = engine_evaluation(engine, roles.selection, roles.task.label_names, metric, batch_size)
     settings = {
+        "model": model,
         "weights": hashlib.sha256((Path(model) / "model.safetensors").read_bytes()).hexdigest(),
         "rows": roles.files["selection"],
         "metric": metric,
@@ -156,7 +157,7 @@ def _recorded(record: Path, settings: dict[str, Any]) -> dict[Lengths, tuple[flo
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{record} cannot be read ({error}). Remove it, or give another output.") from error
     for name, value in settings.items():
-        if theirs.get(name) != value:
+        if name != "model" and theirs.get(name) != value:  # which may lie elsewhere by now
             raise UserError(
                 f"{record} holds a search whose {name} was {theirs.get(name)!r}; now it is {value!r}. Remove it, or "
                 "give another output."
