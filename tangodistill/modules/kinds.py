@@ -21,6 +21,6 @@ def check_kinds(task: Task, data: object, module: object) -> None:
         own = getattr(part, "kind", None) or task.kind
         if own != task.kind:
             raise UserError(
-                f"{key}.class_path is {type(part).__name__}, which is for {ASKS_FOR[own]}, but the task {task.name} asks "
-                f"for {ASKS_FOR[task.kind]}. Use {MADE_FOR[task.kind]}; or give data.dataset another task."
+                f"{key}.class_path is {type(part).__name__}, which is for {ASKS_FOR[own]}, but the task {task.name} "
+                f"asks for {ASKS_FOR[task.kind]}. Use {MADE_FOR[task.kind]}; or give data.dataset another task."
             )

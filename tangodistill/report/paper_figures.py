@@ -39,9 +39,7 @@ HEAD, KEY, FOOT = 0.7, 0.3, 0.1  # inches above and below the panels
 
 def paper_figures(rows: Sequence[Row], examples: ExamplesByRow) -> dict[str, Figure]:
     """`figure2`, `figure3` and `figure4`; a row without a run has a panel that says so."""
-    lines = [
-        Line2D([], [], **style, label=CURVE_NAMES.get(kind, kind)) for kind, style in reversed(CURVE_STYLES.items())
-    ]
+    lines = [Line2D([], [], **look, label=CURVE_NAMES.get(kind, kind)) for kind, look in reversed(CURVE_STYLES.items())]
     batches = [Line2D([], [], color=color, linewidth=2, label=name) for name, color in BATCH_STYLES.values()]
     second = [
         Line2D([], [], color=INK, marker="s", linestyle="", label="second tier alone"),
@@ -133,9 +131,9 @@ def _tradeoff(axes: Axes, row: Row, examples: ExamplesByRow) -> None:
     curves = examples[row.name].curves()
     for kind, points in neighbour_points(measured).items():
         curves[kind] = (points["speedup"].to_numpy(), points[measured.metric].to_numpy())
-    for kind, style in CURVE_STYLES.items():
+    for kind, look in CURVE_STYLES.items():
         if kind in curves:
-            axes.plot(*curves[kind], **style, gid=kind)
+            axes.plot(*curves[kind], **look, gid=kind)
     speedups = np.concatenate([[1.0], *(speedup for speedup, _ in curves.values())])
     _finish(axes, 1.0, measured.second_only[measured.metric], INK)
     scale_x(axes, pd.Series(speedups), lambda value, _: f"{value:g}×")

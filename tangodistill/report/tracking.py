@@ -112,7 +112,8 @@ def log_cascade(
 
     Keys: `tier{1,2}/` and its metrics, `speedup_at_99`, `speedup_at_98` (batch 1, interpolated; with `_best_batch` at
     best batch), `area`, `chosen/*`, `deebert/*`, `dynamic_tinybert/*`; table `operating_points`; one image per figure;
-    `operating/*`, evenly spread operating points as curves over the deferral rate. Numbers that do not exist are left out.
+    `operating/*`, evenly spread operating points as curves over the deferral rate. Numbers that do not exist are left
+    out.
     """
     if logger is None:
         return
