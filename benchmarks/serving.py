@@ -22,7 +22,8 @@ import torch
 from datasets import Dataset
 from transformers import pipeline
 
-from tangodistill.cascade.exits import exit_points, point_keeping
+from tangodistill.cascade.exits import exit_points
+from tangodistill.cascade.speedup import point_keeping
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
 from tangodistill.latency.batch_size import find_batch_sizes

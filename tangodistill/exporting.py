@@ -58,7 +58,6 @@ def export(
     second_tier: str | None = None,
     dataset: DatasetConfig | None = None,
     output: str | None = None,
-    lengths: str | None = None,
     formats: list[Format] = list(ALL),  # noqa: B006 (shown as the default)
     max_drop: float = 0.002,
     min_same: float = 0.995,
@@ -76,7 +75,6 @@ def export(
         second_tier: folder of the teacher.
         dataset: the labelled data.
         output: where the formats go, instead of the cascade folder.
-        lengths: what `search` wrote of a Dynamic-TinyBERT.
         formats: engines and precisions. int8 takes its ranges from each batch, so it is for the second tier only;
             int8_static takes them from calibration texts.
         max_drop: of the task's metric, that a format may lose.

@@ -6,11 +6,8 @@ those before it in the example. Sorted by that entropy, the moves made are a pre
 counts and seconds give all points at once: O(n · exits · log(n · exits)).
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from tangodistill.cascade.speedup import speedup_at
 from tangodistill.cascade.sweep import cascade_counts, prefix_sums, rank
 from tangodistill.metrics import check_class_ids, class_counts, scores_from_counts
 
@@ -89,10 +86,3 @@ def _moves(entropies: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     ends_row = np.append(row[1:] != row[:-1], True)
     before = np.where(ends_row, entropies.shape[1], np.append(after[1:], 0))
     return row, before, after, lowest[surer]
-
-
-def point_keeping(points: Mapping[str, np.ndarray], fraction: float, metric: str, tier2_metric: float) -> int | None:
-    """Row of the fastest operating point that keeps a fraction of the second tier's metric; None where none does."""
-    attained = speedup_at(fraction, points["speedup"], points[metric], tier2_metric).attained
-    meets = (points["speedup"] == attained) & (points[metric] >= fraction * tier2_metric)
-    return None if attained is None else int(np.argmax(meets))

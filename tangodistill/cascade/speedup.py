@@ -141,6 +141,13 @@ def speedup_at(fraction: float, speedup: np.ndarray, metric: np.ndarray, tier2_m
     return SpeedupAt(float(between), float(speedup[i]), None)
 
 
+def point_keeping(points: Mapping[str, np.ndarray], fraction: float, metric: str, tier2_metric: float) -> int | None:
+    """Row of the fastest operating point that keeps a fraction of the second tier's metric; None where none does."""
+    attained = speedup_at(fraction, points["speedup"], points[metric], tier2_metric).attained
+    meets = (points["speedup"] == attained) & (points[metric] >= fraction * tier2_metric)
+    return None if attained is None else int(np.argmax(meets))
+
+
 def area(deferral_rate: np.ndarray, metric: np.ndarray) -> float:
     """Area of the metric over the deferral rate, less that under the straight line between the curve's ends.
 

@@ -104,6 +104,20 @@ def chosen_with_confidence(
     return {**record, **point, "reason": found.reason}
 
 
+def speedups_kept(points: Mapping[str, np.ndarray], metric: str, tier2_metric: float) -> dict:
+    """`speedup_at_99` and `speedup_at_98` of points that were timed one example at a time only, ready for JSON.
+
+    Args: `points` with columns `speedup` and the metric's, (points,).
+    """
+    found = {
+        name: speedup_at(share, points["speedup"], points[metric], tier2_metric) for name, share in FRACTIONS.items()
+    }
+    return {
+        name: {"batch1": at.interpolated, "attained_batch1": at.attained, "reason": at.reason}
+        for name, at in found.items()
+    }
+
+
 def _curve_summary(
     rate: np.ndarray, values: np.ndarray, speedup: np.ndarray, speedup_best_batch: np.ndarray, tier2_metric: float
 ) -> dict:

@@ -10,6 +10,7 @@ import torch
 from tangodistill.cascade.choose import Target
 from tangodistill.modules.cascade_measurement import METRIC_PASS_BATCH, ROLES, CascadeMeasurement
 from tangodistill.modules.early_exit import load_early_exit
+from tangodistill.modules.lengths import load_searched
 from tangodistill.modules.processes import gathered, others_wait, shared_outputs
 from tangodistill.modules.role_answers import joined
 from tangodistill.report.figures import cascade_figures
@@ -40,10 +41,10 @@ class CascadeModule(L.LightningModule):
         repeats: interleaved timed passes.
         other_first_tiers: folders of students that are scored beside the first tier, without being timed.
         early_exit: folder of a DeeBERT model that is measured beside the tiers on the report role.
+        dynamic: folder of a search over a Dynamic-TinyBERT's length configurations, which are measured likewise.
         exported: what the verb ``export`` wrote of both tiers.
         tuned: what the verb ``tune`` wrote: engine, threads and batch size of each tier, and the first one's length
             configuration. None: PyTorch in fp32, and the batch sizes are searched.
-        dynamic: what the verb ``search`` wrote of a Dynamic-TinyBERT, which is measured by itself beside the tiers.
     """
 
     def __init__(
@@ -55,14 +56,14 @@ class CascadeModule(L.LightningModule):
         repeats: int = 5,
         other_first_tiers: list[str] | None = None,
         early_exit: str | None = None,
+        dynamic: str | None = None,
         exported: str | None = None,
         tuned: str | None = None,
-        dynamic: str | None = None,
     ):
         super().__init__()
         self.folders, self.exported, self.tuned = (first_tier, second_tier), exported, tuned
         self.others = other_first_tiers or []
-        self.early_exit = early_exit
+        self.early_exit, self.dynamic = early_exit, dynamic
         self.target = Target("keep", target_keep)
         self.protocols = ("natural", "paper") if protocol == "paper" else ("natural",)
         self.repeats = repeats
@@ -77,8 +78,9 @@ class CascadeModule(L.LightningModule):
         self.choices = tuned_for_this_cpu(self.tuned) if self.tuned else None
         self.engines = self._load_engines()
         self.early_engine = load_early_exit(self.early_exit, self.task)
-        readout = readout_of(self.task.label_names, CascadeRecord.score)
-        self.columns = [readout.of(engine) for engine in self.engines]
+        self.readout = readout_of(self.task.label_names, CascadeRecord.score)
+        self.searched = load_searched(self.dynamic, self.task, self.readout)
+        self.columns = [self.readout.of(engine) for engine in self.engines]
 
     def on_validation_epoch_start(self) -> None:
         self._seen: dict[str, list[dict[str, Any]]] = {role: [] for role in ROLES}
@@ -146,6 +148,8 @@ class CascadeModule(L.LightningModule):
             exported=self.exported,
             others=self.others,
             early_exit=self.early_engine,
+            dynamic=self.searched,
+            readout=self.readout,
             task=self.task,
             target=self.target,
             repeats=self.repeats,

@@ -16,12 +16,15 @@ from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
 from tangodistill.latency.timer import is_unsteady, ratio_interval, time_interleaved
 from tangodistill.modules.early_exit import EarlyExitMeasurement
+from tangodistill.modules.lengths import LengthsMeasurement, SearchedLengths
 from tangodistill.modules.measurement import TierTimes, time_tiers, tokens_run
+from tangodistill.modules.neighbours import Neighbours, OneByOne
 from tangodistill.modules.role_answers import RoleAnswers
 from tangodistill.report.time_gap import time_gap
+from tangodistill.runtime.answers import Readout
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.early_exit import EarlyExitEngine
-from tangodistill.runtime.engines import Engine, label_columns
+from tangodistill.runtime.engines import Engine
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.tasks import Task
@@ -45,6 +48,10 @@ class CascadeMeasurement:
     """Folders of students that are scored beside the first tier."""
     early_exit: EarlyExitEngine | None
     """DeeBERT, measured beside the tiers."""
+    dynamic: SearchedLengths | None
+    """A Dynamic-TinyBERT, measured beside them by itself."""
+    readout: Readout
+    """Of all engines' outputs."""
     task: Task
     target: Target
     repeats: int
@@ -61,9 +68,9 @@ class CascadeMeasurement:
         """Measure by one protocol, write all files of it into a folder, and return the contents of summary.json."""
         padded, metric = protocol == "paper", self.task.metric
         machine = describe_machine()
-        early = self._early_exit(roles["report"], padded)
+        beside = self._beside(roles["report"], padded)
         sizes = None if padded else self.batch_sizes  # padded texts are fastest in batches of another size
-        times = time_tiers(self.engines, roles, self.repeats, padded, sizes, early.runs if early else {})
+        times = time_tiers(self.engines, roles, self.repeats, padded, sizes, beside.runs)
         points = {
             role: operating_points(roles[role].outcomes, roles[role].confidence, times.timing(role)) for role in ROLES
         }
@@ -80,19 +87,23 @@ class CascadeMeasurement:
             "versions": {"tangodistill": __version__, **library_versions()},
             "seed": self.seed,
         }
-        if early:
-            summary["deebert"] = early.finish(folder, summary["tiers"][1]["metrics"][metric])
+        summary |= beside.finish(folder, times.beside_s, summary["tiers"][1]["metrics"][metric])
         record.chosen = summary["chosen"]
         write_record(folder, record)
         _write_tables(folder, roles["calibration"], times, points["report"])
         write_json(folder / "summary.json", summary)
         return summary
 
-    def _early_exit(self, report: RoleAnswers, padded: bool) -> EarlyExitMeasurement | None:
-        if self.early_exit is None:
-            return None
+    def _beside(self, report: RoleAnswers, padded: bool) -> Neighbours:
+        if self.early_exit is None and self.dynamic is None:
+            return Neighbours()
         second = TorchEngine.load(self.folders[1], max_length=self.task.max_length)
-        return EarlyExitMeasurement(self.early_exit, second, report, self.task, self.repeats, padded)
+        return Neighbours(
+            second=OneByOne(second, report, padded),
+            early_exit=self.early_exit
+            and EarlyExitMeasurement(self.early_exit, second, report, self.task, self.repeats, padded),
+            dynamic=self.dynamic and LengthsMeasurement(self.dynamic, report, self.task.metric, padded),
+        )
 
     def _about(self, roles: dict[str, RoleAnswers], protocol: str) -> dict[str, Any]:
         files = self.files
@@ -200,13 +211,12 @@ class CascadeMeasurement:
         if not self.others:
             return []
         report = roles["report"]
-        settings = [{"name": Path(self.folders[0]).name, "predictions": report.predictions(1)}]
+        settings = [{"name": Path(self.folders[0]).name, "metrics": report.scores(report.outputs[0])}]
         for folder in self.others:
             engine = TorchEngine.load(folder, max_length=self.task.max_length)
-            logits = engine.outputs(report.texts, report.pairs, METRIC_PASS_BATCH)
-            columns = label_columns(engine, self.task.label_names)
-            settings.append({"name": Path(folder).name, "predictions": logits[:, columns].argmax(axis=1)})
-        return [{"name": each["name"], "metrics": report.scores(each["predictions"])} for each in settings]
+            outputs = engine.outputs(report.texts, report.pairs, METRIC_PASS_BATCH)[:, self.readout.of(engine)]
+            settings.append({"name": Path(folder).name, "metrics": report.scores(outputs)})
+        return settings
 
 
 def _scores(role: RoleAnswers, tier: int) -> dict[str, float]:

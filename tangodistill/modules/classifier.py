@@ -25,6 +25,8 @@ class ClassifierModule(TrainedModule):
     ``fit`` and ``validate``, on the report role in ``test``.
     """
 
+    kind = "classification"
+
     @property
     def score_name(self) -> str:
         return self.task.metric

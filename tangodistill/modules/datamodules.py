@@ -10,6 +10,7 @@ from tangodistill.data.splits import Roles, load_roles
 from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.data.transfer import load_transfer_set, teacher_logits
 from tangodistill.modules.batches import EvaluationBatches, RawBatches, Targets, TrainBatches
+from tangodistill.modules.kinds import check_kinds
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
@@ -32,6 +33,7 @@ class RoleData(L.LightningDataModule):
     def setup(self, stage: str) -> None:
         if self.roles is None:
             self.roles = load_roles(self.dataset)
+        check_kinds(self.task, self, self.trainer and self.trainer.lightning_module)
 
     # Lightning restores a data module before it asks for the training batches; a loader's own state it forgets
     # once the length of the schedule was asked for.
@@ -88,6 +90,8 @@ class TextData(RoleData):
         seed: of the training order.
     """
 
+    kind = "classification"
+
     def __init__(self, dataset: DatasetConfig, batch_size: int = 32, seed: int = 0):
         super().__init__(dataset, batch_size, seed)
 
@@ -105,6 +109,8 @@ class TransferData(RoleData):
         batch_size: texts in a training batch, of all processes together.
         seed: of the training order.
     """
+
+    kind = "classification"
 
     def __init__(self, dataset: DatasetConfig, transfer_set: str, batch_size: int = 64, seed: int = 0):
         super().__init__(dataset, batch_size, seed)

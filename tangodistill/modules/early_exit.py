@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tangodistill.cascade.exits import exit_points, point_keeping
-from tangodistill.cascade.speedup import speedup_at
-from tangodistill.cascade.summary import FRACTIONS
+from tangodistill.cascade.exits import exit_points
+from tangodistill.cascade.speedup import point_keeping
+from tangodistill.cascade.summary import FRACTIONS, speedups_kept
 from tangodistill.latency.batch_size import find_batch_sizes
 from tangodistill.latency.timer import time_interleaved
 from tangodistill.modules.role_answers import LabelAnswers
 from tangodistill.runtime.early_exit import EarlyExitEngine
 from tangodistill.runtime.engines import Engine, label_columns
 from tangodistill.tasks import Task
+from tangodistill.user_error import UserError
 
 SEARCH_S = 30.0  # for the best batch size of one threshold
 
@@ -25,10 +25,15 @@ def load_early_exit(folder: str | None, task: Task) -> EarlyExitEngine | None:
     """The engine of a DeeBERT folder, None for none.
 
     Raises:
-        UserError: no DeeBERT model, or one with other labels.
+        UserError: no DeeBERT model, one with other labels, or a task without labels.
     """
     if folder is None:
         return None
+    if task.kind == "spans":
+        raise UserError(
+            f"model.early_exit {folder}: DeeBERT leaves early with a label, but {task.name} asks for a span. "
+            "Leave it out; a Dynamic-TinyBERT (model.dynamic) can stand beside a cascade of spans."
+        )
     engine = EarlyExitEngine.load(folder, max_length=task.max_length)
     label_columns(engine, task.label_names)
     return engine
@@ -39,7 +44,7 @@ class EarlyExitMeasurement:
 
     Args:
         engine: the DeeBERT model.
-        second: the second tier by PyTorch in fp32, as DeeBERT runs, whatever engine serves it.
+        second: the second tier by PyTorch in fp32, as DeeBERT runs.
         repeats: timed passes, which `batch1_times` interleaves with the tiers'.
         padded: pad every example to the task's length.
     """
@@ -60,19 +65,11 @@ class EarlyExitMeasurement:
         self.logits = np.empty((n, exits, len(self.columns)), np.float32)
         self.entropies = np.empty((n, exits - 1), np.float32)
         self._passes_s: list[list[np.ndarray]] = [[] for _ in range(n)]
-        self._second_s: list[list[float]] = [[] for _ in range(n)]
 
     @property
     def runs(self) -> dict[str, Callable[[int], None]]:
         """By name, what is to be timed among the tiers' passes: calls that take an example's index."""
-        return {"early exit": self.run, "second tier beside it": self.run_second}
-
-    def run_second(self, i: int) -> None:
-        """One example through the second tier."""
-        pair = [self.report.pairs[i]] if self.report.pairs else None
-        started = perf_counter()
-        self.second.outputs([self.report.texts[i]], pair, pad_to_max=self.padded)
-        self._second_s[i].append(perf_counter() - started)
+        return {"early exit": self.run}
 
     def run(self, i: int) -> None:
         """One example through every exit, and what was seen on the way."""
@@ -86,16 +83,16 @@ class EarlyExitMeasurement:
         """(n, exits) of each example at batch 1, when it leaves at each exit: means of the passes after the warm-up."""
         return np.array([np.mean(passes[-self.repeats :], axis=0) for passes in self._passes_s])
 
-    def finish(self, folder: Path, second_metric: float) -> dict:
+    def finish(self, folder: Path, second_s: float, second_metric: float) -> dict[str, Any]:
         """After the passes: write early_exit_points.parquet, run points for real, and return the summary of it all.
 
         Args:
+            second_s: of all report examples through the second tier, one at a time.
             second_metric: the task's metric of the second tier on the report role.
         """
-        second_s = float(sum(np.mean(passes[-self.repeats :]) for passes in self._second_s))
         second_batch = self._best_batch(self.second)
-        seconds = self.seconds
-        own = exit_points(self.report.labels, self.logits, self.entropies, seconds, second_s)
+        exits_s = self.seconds
+        own = exit_points(self.report.labels, self.logits, self.entropies, exits_s, second_s)
         pd.DataFrame(own).to_parquet(folder / "early_exit_points.parquet", index=False)
         kept = {name: point_keeping(own, share, self.task.metric, second_metric) for name, share in FRACTIONS.items()}
         return {
@@ -104,11 +101,9 @@ class EarlyExitMeasurement:
             "exits": self.engine.exits,
             "engine": self.engine.key,
             "second_only_s": second_s,
-            "metrics": [
-                self.report.scores(self.logits[:, number].argmax(axis=1)) for number in range(self.engine.exits)
-            ],
-            "time_s_per_exit": seconds.mean(axis=0).tolist(),
-            **{name: self._speedup_at(share, own, second_metric) for name, share in FRACTIONS.items()},
+            "metrics": [self.report.scores(self.logits[:, number]) for number in range(self.engine.exits)],
+            "time_s_per_exit": exits_s.mean(axis=0).tolist(),
+            **speedups_kept(own, self.task.metric, second_metric),
             "point_at_99": self._one_by_one(own, kept["speedup_at_99"]),
             "batched": [
                 {"keeps": FRACTIONS[name], **self._in_batches(float(own["threshold"][row]), second_batch)}
@@ -116,10 +111,6 @@ class EarlyExitMeasurement:
                 if row is not None
             ],
         }
-
-    def _speedup_at(self, share: float, own: dict[str, np.ndarray], second_metric: float) -> dict[str, Any]:
-        found = speedup_at(share, own["speedup"], own[self.task.metric], second_metric)
-        return {"batch1": found.interpolated, "attained_batch1": found.attained, "reason": found.reason}
 
     def _one_by_one(self, own: dict[str, np.ndarray], row: int | None) -> dict[str, Any] | None:
         """A point's time as the sweep predicts it, and as all examples took one at a time."""
@@ -163,7 +154,7 @@ class EarlyExitMeasurement:
         return {
             "threshold": threshold,
             "batch_size": best,
-            "metric_value": report.scores(answers[:, self.columns].argmax(axis=1))[self.task.metric],
+            "metric_value": report.scores(answers[:, self.columns])[self.task.metric],
             "measured_s": measured_s,
             "measured_second_only_s": second_only_s,
             "throughput_per_s": len(report) / measured_s,

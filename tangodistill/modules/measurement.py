@@ -15,6 +15,8 @@ from tangodistill.modules.role_answers import RoleAnswers
 from tangodistill.runtime.engines import Engine
 
 Engines = tuple[Engine, Engine]
+Runs = Mapping[str, Callable[[int], object]]
+"""By name, calls that take an example's index."""
 WARMUP = 10  # examples before each engine's first timed pass
 
 
@@ -24,9 +26,9 @@ def batch1_times(
     repeats: int,
     padded: bool,
     title: str,
-    beside: Mapping[str, Callable[[int], object]] | None = None,
-) -> list[np.ndarray]:
-    """Seconds (repeats, n) of each tier on every example, one at a time, in interleaved passes.
+    beside: Runs | None = None,
+) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+    """Seconds (repeats, n) of each tier on every example, one at a time, in interleaved passes; and of what is beside.
 
     Args: `beside`: by name, calls that take an example's index and get passes of their own, interleaved likewise.
     """
@@ -43,7 +45,7 @@ def batch1_times(
             progress.update(bar, advance=1, refresh=True)
 
         times = time_each(runs, len(role), repeats, WARMUP, after_pass=show)
-    return [times[name] for name in tiers]
+    return [times.pop(name) for name in tiers], times
 
 
 def batch_times(
@@ -92,6 +94,8 @@ class TierTimes:
     """The rows of batch_times.parquet, on the report role."""
     best: list[int]
     """Each tier's best batch size."""
+    beside_s: dict[str, float]
+    """By name, seconds of all report examples through what ran beside the tiers, one at a time."""
 
     def timing(self, role: str) -> Timing:
         return timing_of(self.frames[role], self.batches, self.best)
@@ -103,7 +107,7 @@ def time_tiers(
     repeats: int,
     padded: bool,
     sizes: Sequence[int] | None,
-    beside: Mapping[str, Callable[[int], object]],
+    beside: Runs,
 ) -> TierTimes:
     """Time both tiers one example at a time on every role, and in batches on the report role.
 
@@ -113,11 +117,13 @@ def time_tiers(
         role: batch1_times(engines, answers, repeats, padded, role, beside if role == "report" else None)
         for role, answers in roles.items()
     }
-    best, batches = batch_times(engines, roles["report"], repeats, padded, passes["report"], sizes)
+    tiers_s, others_s = passes["report"]
+    best, batches = batch_times(engines, roles["report"], repeats, padded, tiers_s, sizes)
     frames = {
-        role: answers.frame(tuple(seconds.mean(axis=0) for seconds in passes[role])) for role, answers in roles.items()
+        role: answers.frame(tuple(seconds.mean(axis=0) for seconds in passes[role][0]))
+        for role, answers in roles.items()
     }
-    return TierTimes(frames, batches, best)
+    return TierTimes(frames, batches, best, {name: float(s.sum(axis=1).mean()) for name, s in others_s.items()})
 
 
 def tokens_run(engine: Engine, role: RoleAnswers, deferred: np.ndarray, batch_size: int) -> dict[str, float] | None:

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tangodistill.cascade.confidence import confidence
-from tangodistill.cascade.outcomes import ClassOutcomes, Outcomes, outcomes_of
+from tangodistill.cascade.graded import mean_score
+from tangodistill.cascade.outcomes import GRADES, ClassOutcomes, Outcomes, outcomes_of
 from tangodistill.metrics import class_counts, scores_from_counts
 from tangodistill.runtime.answers import SpanReadout
 
@@ -44,6 +45,10 @@ class RoleAnswers(ABC):
         """(n,) bool: whether the first tier's answer is right."""
 
     @abstractmethod
+    def scores(self, outputs: np.ndarray) -> dict[str, float]:
+        """The metrics of somebody's outputs (n, k) for these examples, in the order of the tiers'."""
+
+    @abstractmethod
     def answer_columns(self) -> dict[str, Any]:
         """What was right, and what both tiers answered, (n,) each."""
 
@@ -71,12 +76,10 @@ class LabelAnswers(RoleAnswers):
     labels: np.ndarray
     """(n,) label ids."""
 
-    def predictions(self, tier: int) -> np.ndarray:
-        return self.outputs[tier - 1].argmax(axis=1)
-
     @property
     def outcomes(self) -> Outcomes:
-        return ClassOutcomes(self.labels, self.predictions(1), self.predictions(2), self.outputs[0].shape[1])
+        first, second = (outputs.argmax(axis=1) for outputs in self.outputs)
+        return ClassOutcomes(self.labels, first, second, self.outputs[0].shape[1])
 
     @property
     def confidence(self) -> np.ndarray:
@@ -84,11 +87,10 @@ class LabelAnswers(RoleAnswers):
 
     @property
     def right(self) -> np.ndarray:
-        return self.predictions(1) == self.labels
+        return self.outputs[0].argmax(axis=1) == self.labels
 
-    def scores(self, predictions: np.ndarray) -> dict[str, float]:
-        """Accuracy, F1 and MCC of somebody's class ids (n,) for these examples."""
-        counts = class_counts(self.labels, predictions, self.outputs[0].shape[1])
+    def scores(self, outputs: np.ndarray) -> dict[str, float]:
+        counts = class_counts(self.labels, outputs.argmax(axis=1), outputs.shape[1])
         return {name: float(value) for name, value in scores_from_counts(counts).items()}
 
     def answer_columns(self) -> dict[str, Any]:
@@ -104,8 +106,10 @@ class SpanAnswers(RoleAnswers):
 
     @cached_property
     def _graded(self) -> dict[str, Any]:
-        first, second = (SpanReadout().columns(tier, self.outputs[tier - 1], self.pairs, self.gold) for tier in (1, 2))
-        return {**first, **second}
+        return self._columns(1, self.outputs[0]) | self._columns(2, self.outputs[1])
+
+    def _columns(self, tier: int, outputs: np.ndarray) -> dict[str, Any]:
+        return SpanReadout().columns(tier, outputs, self.pairs, self.gold)
 
     @property
     def outcomes(self) -> Outcomes:
@@ -118,6 +122,10 @@ class SpanAnswers(RoleAnswers):
     @property
     def right(self) -> np.ndarray:
         return self._graded["tier1_em"] == 1
+
+    def scores(self, outputs: np.ndarray) -> dict[str, float]:
+        columns = self._columns(1, outputs)
+        return {name: mean_score(columns[f"tier1_{name}"]) for name in GRADES}
 
     def answer_columns(self) -> dict[str, Any]:
         return {"gold": [list(answers) for answers in self.gold], **self._graded}

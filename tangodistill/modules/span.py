@@ -23,6 +23,8 @@ class SpanModule(TrainedModule):
     ``validate``, on the report role in ``test``.
     """
 
+    kind = "spans"
+
     @property
     def score_name(self) -> str:
         return self.task.metric

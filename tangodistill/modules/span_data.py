@@ -22,6 +22,8 @@ class SpanData(RoleData):
         seed: of the training order.
     """
 
+    kind = "spans"
+
     def __init__(self, dataset: DatasetConfig, batch_size: int = 16, seed: int = 0):
         super().__init__(dataset, batch_size, seed)
 

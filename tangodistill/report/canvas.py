@@ -16,11 +16,11 @@ from matplotlib.transforms import Bbox
 
 # Okabe and Ito's colours (safe for colour-blind readers); each has a name in the report's style sheet.
 INK, MUTED, RULE = "#1f2430", "#5b6472", "#d5d9e0"
-BLUE, GREEN, VERMILLION, PURPLE = "#0072b2", "#00795a", "#c94f00", "#9a3d7c"
+BLUE, GREEN, VERMILLION, PURPLE, AMBER = "#0072b2", "#00795a", "#c94f00", "#9a3d7c", "#946200"
 GREY, PAPER = "#6b7280", "#ffffff"
 CSS_NAMES = {
     INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper",
-    BLUE: "blue", GREEN: "green", VERMILLION: "vermillion", PURPLE: "purple", GREY: "grey",
+    BLUE: "blue", GREEN: "green", VERMILLION: "vermillion", PURPLE: "purple", AMBER: "amber", GREY: "grey",
 }  # fmt: skip
 
 SMALL, NORMAL, TITLE = 9, 10, 12

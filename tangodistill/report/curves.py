@@ -30,15 +30,18 @@ def baseline_points(measured: Measured) -> pd.DataFrame:
     )
 
 
-def early_exit_points(measured: Measured) -> pd.DataFrame | None:
-    """DeeBERT's operating points down to 90 % of the second tier's metric; None where it was not measured.
+def neighbour_points(measured: Measured) -> dict[str, pd.DataFrame]:
+    """Points of `deebert` and `dynamic_tinybert`, where measured, from 90 % of the second tier's metric, by speedup.
 
     The first exits are often close to chance: drawn to their end, the curve would press all others together.
     """
-    if measured.early_exit is None:
-        return None
-    metric = measured.metric
-    return measured.early_exit[measured.early_exit[metric] >= 0.9 * measured.second_only[metric]]
+    metric, found = measured.metric, {"deebert": measured.early_exit, "dynamic_tinybert": measured.dynamic}
+    lowest = 0.9 * measured.second_only[metric]
+    return {
+        kind: points[points[metric] >= lowest].sort_values("speedup")
+        for kind, points in found.items()
+        if points is not None
+    }
 
 
 def error_table(measured: Measured) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from tangodistill.report.canvas import (
+    AMBER,
     BLUE,
     GREEN,
     GREY,
@@ -26,18 +27,20 @@ from tangodistill.report.canvas import (
     Labels,
     titled_axes,
 )
-from tangodistill.report.curves import baseline_points, early_exit_points, error_table
+from tangodistill.report.curves import baseline_points, error_table, neighbour_points
 from tangodistill.report.run_files import Measured
 
 METRIC_NAMES = {"accuracy": "Accuracy", "em": "Exact match", "f1": "F1", "mcc": "MCC"}
-CURVE_NAMES = {"deebert": "DeeBERT"}  # the others are words
+CURVE_NAMES = {"deebert": "DeeBERT", "dynamic_tinybert": "Dynamic-TinyBERT"}  # the others are words
 CURVE_STYLES = {
-    "random": (GREY, (0, (4, 2)), 1.5),
-    "oracle": (GREEN, (0, (1, 1.2)), 1.8),
-    "deebert": (PURPLE, (0, (5, 1, 1, 1)), 1.8),
-    "cascade": (BLUE, "-", 2.0),
+    "random": {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.5},
+    "oracle": {"color": GREEN, "linestyle": (0, (1, 1.2)), "linewidth": 1.8},
+    "deebert": {"color": PURPLE, "linestyle": (0, (5, 1, 1, 1)), "linewidth": 1.8},
+    # a few configurations, of which even one by itself is to be seen
+    "dynamic_tinybert": {"color": AMBER, "linestyle": (0, (3, 1.5)), "linewidth": 1.5, "marker": "D", "markersize": 4},
+    "cascade": {"color": BLUE, "linestyle": "-", "linewidth": 2.0},
 }
-"""Colour, dashes and width of each kind, the lowest first."""
+"""Of each kind, the lowest first."""
 
 
 def cascade_figures(measured: Measured) -> dict[str, Figure]:
@@ -45,7 +48,8 @@ def cascade_figures(measured: Measured) -> dict[str, Figure]:
     points, summary = measured.points, measured.summary
     return {
         "tradeoff": tradeoff(
-            pd.concat([points, baseline_points(measured), early_exit_points(measured)], ignore_index=True), summary
+            pd.concat([points, baseline_points(measured), *neighbour_points(measured).values()], ignore_index=True),
+            summary,
         ),
         "throughput": throughput(points, summary),
         "errors_by_confidence": errors_by_confidence(error_table(measured), summary),
@@ -56,18 +60,16 @@ def tradeoff(points: pd.DataFrame, summary: Mapping) -> Figure:
     """Metric against speedup at batch 1 (Mamou et al. 2022, Figure 2).
 
     Args:
-        points: operating points with `kind` (`cascade`, `second_only`, `random`, `oracle`, `deebert`),
-            `deferral_rate` (of the cascade), `speedup` and a column per metric.
+        points: operating points with `kind` (`cascade`, `second_only`, `random`, `oracle`, `deebert`,
+            `dynamic_tinybert`), `deferral_rate` (of the cascade), `speedup` and a column per metric.
         summary: the run's summary.json.
     """
     metric = summary["metric"]
     figure, axes = titled_axes(f"{METRIC_NAMES[metric]} (×100) against speedup", _subtitle(summary, "batch 1"))
     curves = {kind: rows.sort_values("speedup") for kind, rows in points.groupby("kind")}
     drawn = {kind: style for kind, style in CURVE_STYLES.items() if kind in curves}
-    for kind, (color, dashes, width) in drawn.items():
-        axes.plot(
-            curves[kind]["speedup"], curves[kind][metric], color=color, linestyle=dashes, linewidth=width, gid=kind
-        )
+    for kind, style in drawn.items():
+        axes.plot(curves[kind]["speedup"], curves[kind][metric], **style, gid=kind)
     scale_x(axes, points["speedup"], lambda value, _: f"{value:g}×")
     axes.set_xlabel("Speedup over the second tier alone", fontsize=NORMAL)
 
@@ -86,7 +88,7 @@ def tradeoff(points: pd.DataFrame, summary: Mapping) -> Figure:
     _name_target_lines(axes, labels, lines)
     for kind in reversed(drawn):
         anchors = _spread(curves[kind]["speedup"], curves[kind][metric], axes)
-        labels.write(CURVE_NAMES.get(kind, kind), *anchors, color=drawn[kind][0], fontweight="bold")
+        labels.write(CURVE_NAMES.get(kind, kind), *anchors, color=drawn[kind]["color"], fontweight="bold")
     return figure
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tangodistill import __version__
 from tangodistill.report import tables
 from tangodistill.report.canvas import inline_svg, save
+from tangodistill.report.dynamic_tinybert import lengths_table
 from tangodistill.report.early_exit import exit_table, run_table
 from tangodistill.report.engines import engine_tables
 from tangodistill.report.figures import METRIC_NAMES, cascade_figures, data_name
@@ -19,8 +20,9 @@ from tangodistill.report.transfer import inspection_tables
 
 CAPTIONS = {
     "tradeoff": "Each point of the cascade’s line is one threshold, one example at a time. The oracle knows the "
-    "labels; random deferral sends each example to one tier or the other. DeeBERT, where it was measured, has one "
-    "point per entropy threshold, drawn down to 90 % of the second tier.",
+    "labels; random deferral sends each example to one tier or the other. Where they were measured, "
+    "DeeBERT has one point per entropy threshold and a Dynamic-TinyBERT by itself one per length configuration, drawn "
+    "down to 90 % of the second tier.",
     "throughput": "The same thresholds by examples per second, one at a time and at each tier’s best batch size.",
     "errors_by_confidence": "Where the two tiers disagree on what is right. A useful confidence gathers the first "
     "tier’s mendable errors at the left, where examples are deferred.",
@@ -64,6 +66,7 @@ def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
         ),
         section("How fast at 99 % and 98 % of the second tier", tables.speedup_table(measured)),
         section("Leaving early: DeeBERT", exit_table(measured), run_table(measured)),
+        section("Keeping fewer tokens: Dynamic-TinyBERT", lengths_table(measured)),
         section(
             "The operating point",
             tables.chosen_table(measured),

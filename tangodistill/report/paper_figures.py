@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tangodistill.report.canvas import BLUE, GREY, INK, MUTED, NORMAL, PAPER, RULE, SMALL, TITLE, style
-from tangodistill.report.curves import early_exit_points
+from tangodistill.report.curves import neighbour_points
 from tangodistill.report.figures import CURVE_NAMES, CURVE_STYLES, draw_errors, scale_x
 from tangodistill.report.paper_examples import Examples
 from tangodistill.report.paper_runs import Row
@@ -25,7 +25,8 @@ ExamplesByRow = Mapping[str, Examples]
 
 CAPTIONS = {
     "figure2": "Metric against speedup over the second tier alone, one example at a time; each point of a line is one "
-    f"threshold. DeeBERT, where it was measured, down to 90 % of the second tier. {HARDWARE}",
+    "threshold. DeeBERT, and a Dynamic-TinyBERT by itself with one point per length configuration, where they were "
+    f"measured, down to 90 % of the second tier. {HARDWARE}",
     "figure3": "Metric against examples per second, one at a time and at each tier's best batch size, by the tiers' "
     f"measured times. {HARDWARE}",
     "figure4": "Which answers the second tier would change, by tenth of the first tier's confidence, in % of all "
@@ -38,10 +39,7 @@ HEAD, KEY, FOOT = 0.7, 0.3, 0.1  # inches above and below the panels
 
 def paper_figures(rows: Sequence[Row], examples: ExamplesByRow) -> dict[str, Figure]:
     """`figure2`, `figure3` and `figure4`; a row without a run has a panel that says so."""
-    lines = [
-        Line2D([], [], color=color, linestyle=dashes, linewidth=width, label=CURVE_NAMES.get(kind, kind))
-        for kind, (color, dashes, width) in reversed(CURVE_STYLES.items())
-    ]
+    lines = [Line2D([], [], **look, label=CURVE_NAMES.get(kind, kind)) for kind, look in reversed(CURVE_STYLES.items())]
     batches = [Line2D([], [], color=color, linewidth=2, label=name) for name, color in BATCH_STYLES.values()]
     second = [
         Line2D([], [], color=INK, marker="s", linestyle="", label="second tier alone"),
@@ -131,12 +129,11 @@ def _blank(axes: Axes) -> None:
 def _tradeoff(axes: Axes, row: Row, examples: ExamplesByRow) -> None:
     measured = row.run.measured
     curves = examples[row.name].curves()
-    if (early := early_exit_points(measured)) is not None:
-        early = early.sort_values("speedup")
-        curves["deebert"] = (early["speedup"].to_numpy(), early[measured.metric].to_numpy())
-    for kind, (color, dashes, width) in CURVE_STYLES.items():
+    for kind, points in neighbour_points(measured).items():
+        curves[kind] = (points["speedup"].to_numpy(), points[measured.metric].to_numpy())
+    for kind, look in CURVE_STYLES.items():
         if kind in curves:
-            axes.plot(*curves[kind], color=color, linestyle=dashes, linewidth=width, gid=kind)
+            axes.plot(*curves[kind], **look, gid=kind)
     speedups = np.concatenate([[1.0], *(speedup for speedup, _ in curves.values())])
     _finish(axes, 1.0, measured.second_only[measured.metric], INK)
     scale_x(axes, pd.Series(speedups), lambda value, _: f"{value:g}×")

@@ -15,7 +15,14 @@ from tangodistill.report.paper_examples import Interval
 from tangodistill.report.paper_runs import Row
 from tangodistill.report.paper_values import CITATION
 
-KINDS = {"deebert": "DeeBERT", "random": "random", "cascade": "cascade", "oracle": "oracle"}
+KINDS = {
+    "deebert": "DeeBERT",
+    "dynamic_tinybert": "Dynamic-TinyBERT",
+    "random": "random",
+    "cascade": "cascade",
+    "oracle": "oracle",
+}
+NOT_IN_PAPER = ("dynamic_tinybert",)
 SHARES = (99, 98)
 BATCHES = {"batch1": ("Batch 1", "throughput"), "best_batch": ("Best batch", "throughput_best_batch")}
 """Way of batching -> its heading, and the paper's numbers of it."""
@@ -72,7 +79,7 @@ def _table1(rows: Sequence[Row]) -> PaperTable:
 def _table2(rows: Sequence[Row], intervals: Mapping[str, Mapping[str, Interval]]) -> PaperTable:
     records = [_about(row) | _speedups(row, intervals.get(row.name, {})) for row in rows]
     header = ["", "our tiers", "metric", "tier 2 (×100)", "paper"]
-    header += [name for kind in KINDS.values() for name in (kind, "paper")]
+    header += [name for kind in KINDS for name in (KINDS[kind], *(() if kind in NOT_IN_PAPER else ("paper",)))]
     blocks = {
         f"Speedup at {share} % of the second tier": (
             header,
@@ -87,7 +94,8 @@ def _table2(rows: Sequence[Row], intervals: Mapping[str, Mapping[str, Interval]]
     caption = (
         "Table 2. Speedup over the second tier alone at 99 % and 98 % of its metric, one example at a time, "
         f"interpolated between operating points of the report role, as the paper reads it. {STAR} In brackets 95 % "
-        "bootstrap intervals over the examples (none for DeeBERT, of which runs keep no single examples). "
+        "bootstrap intervals over the examples (none for DeeBERT, nor for a Dynamic-TinyBERT by itself, of which runs "
+        "keep no single examples). "
         f"Paper: {CITATION}. {HARDWARE}"
     )
     return PaperTable("table2", caption, _frame(records), blocks)
@@ -147,17 +155,18 @@ def _speedups(row: Row, intervals: Mapping[str, Interval]) -> dict[str, Any]:
         "tier2_paper": round(row.published.second_tier / 100, 3) if row.published else None,
     }
     summary = measured.summary if measured else {}
-    ours = {"cascade": summary} | {kind: summary.get(kind) for kind in ("random", "oracle", "deebert")}
+    ours = {kind: summary if kind == "cascade" else summary.get(kind) for kind in KINDS}
     for place, share in enumerate(SHARES):
         for kind in KINDS:
             low, high = intervals.get(f"{kind}_{share}", (None, None))
-            published = row.published.speedups.get(kind) if row.published else None
             record |= {
                 f"{kind}_{share}": ours[kind][f"speedup_at_{share}"]["batch1"] if ours[kind] else None,
                 f"{kind}_{share}_low": low,
                 f"{kind}_{share}_high": high,
-                f"{kind}_{share}_paper": published[place] if published else None,
             }
+            if kind not in NOT_IN_PAPER:
+                published = row.published.speedups.get(kind) if row.published else None
+                record[f"{kind}_{share}_paper"] = published[place] if published else None
     return record
 
 
@@ -188,11 +197,12 @@ def _metric(record: Mapping[str, Any]) -> str:
     return hundredfold(record["tier2_metric"]) + (f" [{ends}]" if ends else "")
 
 
-def _speedup_cells(record: Mapping[str, Any], key: str) -> tuple[str, str]:
-    """Ours with its interval, and the paper's."""
+def _speedup_cells(record: Mapping[str, Any], key: str) -> list[str]:
+    """Ours with its interval, and the paper's where it could have one."""
     low, high = record[f"{key}_low"], record[f"{key}_high"]
     interval = "" if low is None or record[key] is None else f" [{low:.1f}–{high:.1f}]"
-    return times(record[key]) + interval, times(record[f"{key}_paper"])
+    published = f"{key}_paper"
+    return [times(record[key]) + interval, *([times(record[published])] if published in record else [])]
 
 
 def _thousands(value: float | None) -> str:

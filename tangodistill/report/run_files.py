@@ -24,6 +24,8 @@ class Measured:
     batch_times: pd.DataFrame
     early_exit: pd.DataFrame | None = None
     """early_exit_points.parquet, where a DeeBERT model was measured too"""
+    dynamic: pd.DataFrame | None = None
+    """dynamic_tinybert.parquet, where a Dynamic-TinyBERT was measured by itself too"""
 
     @property
     def metric(self) -> str:
@@ -74,8 +76,8 @@ def read_measured(folder: Path) -> Measured:
         absent = [key for key in _KEYS if key not in summary]
         if absent:
             raise ValueError(f"summary.json lacks {', '.join(absent)}")
-        early_exit = pd.read_parquet(folder / "early_exit_points.parquet") if "deebert" in summary else None
-        return Measured(summary, *(pd.read_parquet(folder / name) for name in _FILES[1:]), early_exit)
+        beside = (pd.read_parquet(folder / file) if kind in summary else None for kind, file in _FILES_BESIDE.items())
+        return Measured(summary, *(pd.read_parquet(folder / name) for name in _FILES[1:]), *beside)
     except (ValueError, OSError) as error:
         raise UserError(
             f"{folder} holds a broken file ({error}). Write it anew: "
@@ -90,6 +92,9 @@ _FILES = (
     "calibration_predictions.parquet",
     "batch_times.parquet",
 )
+
+_FILES_BESIDE = {"deebert": "early_exit_points.parquet", "dynamic_tinybert": "dynamic_tinybert.parquet"}
+"""Key in the summary -> file that is there if it is."""
 
 _KEYS = (
     *("task", "split", "n", "metric", "label_names", "tiers", "chosen", "machine", "versions"),

@@ -55,7 +55,7 @@ def best_batch_seconds(summary: Mapping) -> float:
 
 
 def speedup_table(measured: Measured) -> str:
-    """speedup@99 and @98 of the cascade, random deferral and the oracle."""
+    """speedup@99 and @98 of the cascade, random deferral and the oracle, and of what was measured beside them."""
     summary = measured.summary
     rows, reasons = [], []
     for share in (99, 98):
@@ -64,6 +64,7 @@ def speedup_table(measured: Measured) -> str:
             ("Random", summary.get("random")),
             ("Oracle", summary.get("oracle")),
             ("DeeBERT", summary.get("deebert")),
+            ("Dynamic-TinyBERT", summary.get("dynamic_tinybert")),
         ):
             if source is None:
                 continue

@@ -73,4 +73,7 @@ def summary_table(summary: Mapping) -> Table:
             rate(batched["throughput_per_s"]),
             NONE,
         )
+    if point := summary.get("dynamic_tinybert", {}).get("point_at_99"):
+        value, speed = hundredfold(point["metric_value"]), times(point["speedup"])
+        table.add_row("Dynamic-TinyBERT at 99 %", value, speed, NONE, NONE, NONE)
     return table

@@ -111,8 +111,9 @@ def log_cascade(
     """Log a measured cascade: scalars to any Lightning logger; the table and the figures to W&B as well.
 
     Keys: `tier{1,2}/` and its metrics, `speedup_at_99`, `speedup_at_98` (batch 1, interpolated; with `_best_batch` at
-    best batch), `area`, `chosen/*`, `deebert/*`; table `operating_points`; one image per figure; `operating/*`, evenly
-    spread operating points as curves over the deferral rate. Numbers that do not exist are left out.
+    best batch), `area`, `chosen/*`, `deebert/*`, `dynamic_tinybert/*`; table `operating_points`; one image per figure;
+    `operating/*`, evenly spread operating points as curves over the deferral rate. Numbers that do not exist are left
+    out.
     """
     if logger is None:
         return
@@ -149,22 +150,28 @@ def cascade_scalars(summary: Mapping[str, Any]) -> dict[str, float]:
     found["area"] = summary["area"]
     found |= {f"chosen/{key}": value for key, value in summary["chosen"].items()}
     found |= _early_exit_scalars(summary["deebert"]) if "deebert" in summary else {}
+    for kind in ("deebert", "dynamic_tinybert"):
+        found |= _neighbour_scalars(kind, summary[kind]) if kind in summary else {}
     return {key: float(value) for key, value in found.items() if _is_number(value)}
 
 
 def _early_exit_scalars(deebert: Mapping[str, Any]) -> dict[str, Any]:
-    """Each exit's metrics, the speedups at batch 1, the 99 % point as it ran, and the points run in batches."""
+    """Each exit's metrics, and the points run in batches."""
     found = {
-        f"exit{number}/{metric}": value
+        f"deebert/exit{number}/{metric}": value
         for number, scores in enumerate(deebert["metrics"], start=1)
         for metric, value in scores.items()
     }
-    for key in ("speedup_at_99", "speedup_at_98"):
-        found[key] = deebert[key]["batch1"]
-    found |= {f"point_at_99/{key}": value for key, value in (deebert["point_at_99"] or {}).items()}
     for point in deebert["batched"]:
-        found[f"batched_speedup_at_{point['keeps']:.0%}".removesuffix("%")] = point["speedup"]
-    return {f"deebert/{key}": value for key, value in found.items()}
+        found[f"deebert/batched_speedup_at_{point['keeps']:.0%}".removesuffix("%")] = point["speedup"]
+    return found
+
+
+def _neighbour_scalars(kind: str, neighbour: Mapping[str, Any]) -> dict[str, Any]:
+    """The speedups at batch 1, and the 99 % point as it ran."""
+    found = {f"{kind}/{key}": neighbour[key]["batch1"] for key in ("speedup_at_99", "speedup_at_98")}
+    point = neighbour["point_at_99"] or {}
+    return found | {f"{kind}/point_at_99/{key}": value for key, value in point.items()}
 
 
 def _is_number(value: Any) -> bool:

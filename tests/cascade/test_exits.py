@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from tangodistill.cascade.exits import exit_points, point_keeping
+from tangodistill.cascade.exits import exit_points
 
 LEVELS = [0.0, 0.1, 0.2, float(np.nextafter(np.float32(0.2), np.float32(1))), 0.5, 0.6931]
 
@@ -78,19 +78,6 @@ def test_the_first_point_runs_every_layer_and_the_last_one_layer(case):
     assert points[f"exit{exits}"][0] == n and points["time_s"][0] == pytest.approx(case.seconds[:, -1].sum())
     assert points["exit1"][-1] == n and points["time_s"][-1] == pytest.approx(case.seconds[:, 0].sum())
     assert (np.diff(points["time_s"]) < 0).all()
-
-
-def test_the_point_that_keeps_a_share_is_the_fastest_of_those_that_do():
-    points = {"speedup": np.array([1.0, 2.0, 3.0, 4.0]), "accuracy": np.array([0.9, 0.89, 0.7, 0.5])}
-    assert point_keeping(points, 0.98, "accuracy", 0.9) == 1
-    assert point_keeping(points, 0.995, "accuracy", 0.9) == 0
-    assert point_keeping(points, 0.5, "accuracy", 0.9) == 3
-    assert point_keeping(points, 0.99, "accuracy", 0.95) is None
-
-
-def test_equally_fast_points_are_told_apart():
-    points = {"speedup": np.array([1.0, 2.0, 2.0]), "accuracy": np.array([0.9, 0.5, 0.9])}
-    assert point_keeping(points, 0.99, "accuracy", 0.9) == 2
 
 
 def test_arrays_that_do_not_fit_are_refused():

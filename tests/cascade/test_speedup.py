@@ -10,6 +10,7 @@ from tangodistill.cascade.speedup import (
     area,
     best_batch_time_s,
     cascade_time_s,
+    point_keeping,
     queue_time_s,
     speedup_at,
     tier2_best_batch_time_s,
@@ -104,3 +105,16 @@ def test_impossible_timings_are_refused(change, message):
 
 def test_all_through_tier_2_is_full_batches_and_a_rest():
     assert tier2_best_batch_time_s(6, timing_of(6, np.random.default_rng(0))) == pytest.approx(0.024 + 0.018)
+
+
+def test_the_point_that_keeps_a_share_is_the_fastest_of_those_that_do():
+    points = {"speedup": np.array([1.0, 2.0, 3.0, 4.0]), "accuracy": np.array([0.9, 0.89, 0.7, 0.5])}
+    assert point_keeping(points, 0.98, "accuracy", 0.9) == 1
+    assert point_keeping(points, 0.995, "accuracy", 0.9) == 0
+    assert point_keeping(points, 0.5, "accuracy", 0.9) == 3
+    assert point_keeping(points, 0.99, "accuracy", 0.95) is None
+
+
+def test_equally_fast_points_are_told_apart():
+    points = {"speedup": np.array([1.0, 2.0, 2.0]), "accuracy": np.array([0.9, 0.5, 0.9])}
+    assert point_keeping(points, 0.99, "accuracy", 0.9) == 2

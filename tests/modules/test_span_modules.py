@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from quiet_trainer import trainer
+from searched import write_dynamic, write_search
 from separable import write_encoder, write_questions
 from transformers import AutoModelForQuestionAnswering
 
@@ -15,6 +16,7 @@ from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
 from tangodistill.exporting import export
 from tangodistill.metrics import squad
+from tangodistill.models import DynamicTinyBertForQuestionAnswering
 from tangodistill.modules import (
     CascadeData,
     CascadeModule,
@@ -25,6 +27,7 @@ from tangodistill.modules import (
     TinyBertIntermediateModule,
 )
 from tangodistill.report.html import write_report
+from tangodistill.report.run_files import read_measured
 from tangodistill.runtime.choose import choose
 from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.tuning import tune
@@ -135,6 +138,31 @@ def test_the_cascade_measures_what_it_serves(cascade, dataset):
     assert [answer.tier for answer in served] == np.where(deferred, 2, 1).tolist()
     expected = np.where(deferred, frame["tier2_answer"], frame["tier1_answer"])
     assert [answer.answer for answer in served] == expected.tolist()
+
+
+def test_dynamic_tinybert_stands_beside_a_cascade_of_spans(questions, dataset, teacher, student, tmp_path):
+    folder = write_dynamic(tmp_path / "dynamic", student, DynamicTinyBertForQuestionAnswering)
+    lengths = write_search(tmp_path / "lengths", folder)
+    module = CascadeModule(str(student), str(teacher), repeats=1, dynamic=str(lengths))
+    trainer(tmp_path / "run/cascade").validate(module, CascadeData(dataset), verbose=False)
+    measured, rows = read_measured(tmp_path / "run/cascade"), load_roles(dataset).report
+    engine = TorchEngine.load(folder, max_length=384)
+    assert measured.dynamic["lengths"].iloc[0].tolist() == [1.0]
+    for point in measured.dynamic.itertuples():
+        engine.model.config.length_configuration = point.lengths.tolist()
+        outputs = engine.outputs(rows["text"][:], rows["text_pair"][:], batch_size=8)
+        answers = [context[int(a) : int(b)] for context, (a, b, _) in zip(rows["text_pair"][:], outputs, strict=True)]
+        ids = rows["example_id"][:]
+        found = squad(dict(zip(ids, answers, strict=True)), dict(zip(ids, rows["answers"][:], strict=True)))
+        assert {"em": point.em, "f1": point.f1} == pytest.approx(found)
+    assert measured.dynamic["f1"].nunique() > 1
+    assert "Keeping fewer tokens" in write_report(tmp_path / "run").read_text()
+
+
+def test_deebert_is_no_neighbour_of_a_cascade_of_spans(dataset, teacher, student, tmp_path):
+    module = CascadeModule(str(student), str(teacher), early_exit=str(teacher))
+    with pytest.raises(UserError, match="DeeBERT leaves early with a label, but squad asks for a span"):
+        trainer(tmp_path).validate(module, CascadeData(dataset), verbose=False)
 
 
 def test_export_tune_choose_and_report(cascade, capsys):

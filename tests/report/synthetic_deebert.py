@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tangodistill.cascade.exits import exit_points, point_keeping
-from tangodistill.cascade.speedup import speedup_at
+from tangodistill.cascade.exits import exit_points
+from tangodistill.cascade.speedup import point_keeping, speedup_at
 
 EXITS = 6
 

@@ -1,0 +1,136 @@
+"""A Dynamic-TinyBERT beside the cascade: its length configurations timed among the tiers' own passes."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tangodistill.cascade.speedup import point_keeping
+from tangodistill.cascade.summary import speedups_kept
+from tangodistill.models.dynamic_tinybert import DynamicTinyBertConfig
+from tangodistill.models.length_configuration import Lengths, checked
+from tangodistill.modules.one_by_one import OneByOne
+from tangodistill.modules.role_answers import RoleAnswers
+from tangodistill.runtime.answers import Readout
+from tangodistill.runtime.torch_engine import TorchEngine
+from tangodistill.tasks import Task
+from tangodistill.user_error import UserError
+
+RECORD = "length_search.json"
+MOST = 8  # configurations: each costs passes over all report examples
+
+
+@dataclass(frozen=True)
+class SearchedLengths:
+    """A Dynamic-TinyBERT, and configurations that a search found worth having."""
+
+    engine: TorchEngine
+    columns: np.ndarray
+    """(k,) of its outputs, in the task's order."""
+    configurations: list[Lengths]
+    """By rising time as the search saw it; the last is the full network."""
+
+
+def load_searched(folder: str | None, task: Task, readout: Readout) -> SearchedLengths | None:
+    """The model that a search was of, and up to `MOST` configurations spread over its front; None for no folder.
+
+    Raises:
+        UserError: no search, or no Dynamic-TinyBERT that answers as the task asks.
+    """
+    if folder is None:
+        return None
+    record = Path(folder) / RECORD
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        model, rows = content["settings"]["model"], content["front"]
+        times = {tuple(row["lengths"]): float(row["time_share"]) for row in rows}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"model.dynamic: {record} cannot be read ({error}). Give the folder that the verb `search` wrote."
+        ) from error
+    if not Path(model).is_dir():
+        raise UserError(f"{record} is of the model {model}, which is not there. Put it back, or search anew.")
+    engine = TorchEngine.load(model, max_length=task.max_length)
+    config = engine.model.config
+    if not isinstance(config, DynamicTinyBertConfig):
+        raise UserError(f"{record} is of {model}, now a {config.model_type}, which keeps all tokens. Search anew.")
+    full = (1.0,) * config.num_hidden_layers
+    faster = sorted((time, lengths) for lengths, time in times.items() if time < 1 and lengths != full)
+    found = [checked(lengths, len(full)) for _, lengths in faster] + [full]
+    chosen = spread(np.array([time for time, _ in faster] + [1.0]), MOST)
+    return SearchedLengths(engine, readout.of(engine), [found[i] for i in chosen])
+
+
+def spread(times: np.ndarray, count: int) -> np.ndarray:
+    """Indices of at most `count` of the ascending times, first and last among them, about evenly apart.
+
+    >>> spread(np.array([0.1, 0.12, 0.5, 1.0]), 3).tolist()
+    [0, 2, 3]
+    """
+    wanted = np.linspace(times[0], times[-1], count)
+    return np.unique(np.abs(times[:, None] - wanted).argmin(axis=0))
+
+
+class LengthsMeasurement:
+    """What each length configuration gains and costs on the report role, without any tier to defer to.
+
+    Args:
+        metric: the task's.
+        padded: pad every example to the task's length.
+    """
+
+    def __init__(self, searched: SearchedLengths, report: RoleAnswers, metric: str, padded: bool):
+        self.searched, self.report, self.metric = searched, report, metric
+        self._answers = {
+            lengths: OneByOne(searched.engine, report, padded) for lengths in searched.configurations[::-1]
+        }
+
+    @property
+    def runs(self) -> dict[str, Callable[[int], None]]:
+        """By name, what is to be timed among the tiers' passes: calls that take an example's index."""
+        return {str(lengths): lambda i, own=lengths: self._run(own, i) for lengths in self._answers}
+
+    def _run(self, lengths: Lengths, i: int) -> None:
+        self.searched.engine.model.config.length_configuration = list(lengths)
+        self._answers[lengths].run(i)
+
+    def finish(
+        self, folder: Path, seconds: Mapping[str, float], second_s: float, second_metric: float
+    ) -> dict[str, Any]:
+        """After the passes: write dynamic_tinybert.parquet, from the full network down, and return what they come to.
+
+        Args:
+            seconds: by the names of `runs`, of all report examples, one at a time.
+            second_s: likewise, through the second tier.
+            second_metric: the task's metric of the second tier on the report role.
+        """
+        columns, facts = self.searched.columns, self.searched.engine.facts
+        scores = [self.report.scores(answers.outputs[:, columns]) for answers in self._answers.values()]
+        time_s = np.array([seconds[name] for name in self.runs])
+        points = {
+            "kind": np.repeat("dynamic_tinybert", len(time_s)),
+            "lengths": [list(lengths) for lengths in self._answers],
+            **{name: np.array([each[name] for each in scores]) for name in scores[0]},
+            "time_s": time_s,
+            "throughput_per_s": len(self.report) / time_s,
+            "speedup": second_s / time_s,
+        }
+        pd.DataFrame(points).to_parquet(folder / "dynamic_tinybert.parquet", index=False)
+        row = point_keeping(points, 0.99, self.metric, second_metric)
+        return {
+            "name": Path(facts.source).name,
+            "parameters": facts.parameters,
+            "engine": self.searched.engine.key,
+            "second_only_s": second_s,
+            **speedups_kept(points, self.metric, second_metric),
+            "point_at_99": None if row is None else self._point(points, row),
+        }
+
+    def _point(self, points: Mapping[str, Any], row: int) -> dict[str, Any]:
+        names = {"metric_value": self.metric, "speedup": "speedup", "throughput_per_s": "throughput_per_s"}
+        numbers = {name: float(points[column][row]) for name, column in names.items()}
+        return {"lengths": points["lengths"][row], **numbers, "measured_s": float(points["time_s"][row])}
