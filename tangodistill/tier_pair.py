@@ -32,6 +32,8 @@ class TierPair:
     pairs: list[str] | None
     wanted: Sequence[Any]
     """(n,) label ids; of spans the gold answers."""
+    score_name: str = CascadeRecord.score
+    """Of the first tier's confidence."""
 
     @classmethod
     def of_cascade(cls, folder: str | Path) -> "TierPair":
@@ -47,8 +49,8 @@ class TierPair:
         pairs = rows["text_pair"].tolist() if "text_pair" in rows else None
         length = record.tiers[1].max_length
         wanted = "gold" if "gold" in rows else "label"
-        names, metric = tuple(record.label_names), read_metric(Path(folder))
-        return cls(folders, folders, names, metric, length, rows["text"].tolist(), pairs, rows[wanted].tolist())
+        names, metric, texts = tuple(record.label_names), read_metric(Path(folder)), rows["text"].tolist()
+        return cls(folders, folders, names, metric, length, texts, pairs, rows[wanted].tolist(), record.score)
 
     @classmethod
     def of_stage(
@@ -77,15 +79,16 @@ class TierPair:
         """The engine of tier 1 or 2 by a key such as onnxruntime-fp32."""
         name, _, precision = key.partition("-")
         folder = (self.tiers if name == "torch" else self.exported)[tier - 1]
-        return load_engine(folder, name, precision, self.max_length, threads)
+        return self.readout.of(load_engine(folder, name, precision, self.max_length, threads))[0]
 
     @property
     def readout(self) -> Readout:
-        return readout_of(self.label_names, CascadeRecord.score)
+        return readout_of(self.label_names, self.score_name)
 
     def outputs(self, engine: Engine, batch_size: int = 32) -> np.ndarray:
         """(n, k) float32: logits in the order of `label_names`, or spans."""
-        return engine.outputs(self.texts, self.pairs, batch_size)[:, self.readout.of(engine)]
+        engine, columns = self.readout.of(engine)
+        return engine.outputs(self.texts, self.pairs, batch_size)[:, columns]
 
     def score(self, outputs: np.ndarray) -> float:
         """The task's metric of somebody's outputs (n, k)."""

@@ -54,6 +54,8 @@ class CascadeMeasurement:
     """Of each role, where it comes from."""
     seed: int
     """Of the roles."""
+    score: str
+    """Of the first tier's confidence."""
     batch_sizes: tuple[int, int] | None = None
     """Best of each tier, where `tune` has found them; None: they are searched."""
 
@@ -158,6 +160,7 @@ class CascadeMeasurement:
             text_columns=list(self.task.text_columns),
             label_names=list(self.task.label_names),
             tiers=tiers,
+            score=self.score,
             thresholds={self.engines[0].key: chosen.threshold},
             cpu=cpu_model(),
             calibrated_with=[engine.key for engine in self.engines],

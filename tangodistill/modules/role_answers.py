@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tangodistill.cascade.confidence import confidence
 from tangodistill.cascade.outcomes import ClassOutcomes, Outcomes, outcomes_of
 from tangodistill.metrics import class_counts, scores_from_counts
-from tangodistill.runtime.answers import SpanReadout
+from tangodistill.runtime.answers import Readout
 
 
 @dataclass
@@ -24,6 +23,7 @@ class RoleAnswers(ABC):
     pairs: list[str] | None
     outputs: tuple[np.ndarray, np.ndarray]
     """(n, k) float32 of each tier: logits in the task's label order, or spans."""
+    readout: Readout
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -34,9 +34,9 @@ class RoleAnswers(ABC):
         """How good the answers are."""
 
     @property
-    @abstractmethod
     def confidence(self) -> np.ndarray:
         """(n,) float32 of the first tier."""
+        return self.readout.confidence(self.outputs[0])
 
     @property
     @abstractmethod
@@ -79,10 +79,6 @@ class LabelAnswers(RoleAnswers):
         return ClassOutcomes(self.labels, self.predictions(1), self.predictions(2), self.outputs[0].shape[1])
 
     @property
-    def confidence(self) -> np.ndarray:
-        return confidence(self.outputs[0])
-
-    @property
     def right(self) -> np.ndarray:
         return self.predictions(1) == self.labels
 
@@ -104,16 +100,12 @@ class SpanAnswers(RoleAnswers):
 
     @cached_property
     def _graded(self) -> dict[str, Any]:
-        first, second = (SpanReadout().columns(tier, self.outputs[tier - 1], self.pairs, self.gold) for tier in (1, 2))
+        first, second = (self.readout.columns(tier, self.outputs[tier - 1], self.pairs, self.gold) for tier in (1, 2))
         return {**first, **second}
 
     @property
     def outcomes(self) -> Outcomes:
         return outcomes_of(self._graded)
-
-    @property
-    def confidence(self) -> np.ndarray:
-        return self.outputs[0][:, 2]
 
     @property
     def right(self) -> np.ndarray:
@@ -123,11 +115,13 @@ class SpanAnswers(RoleAnswers):
         return {"gold": [list(answers) for answers in self.gold], **self._graded}
 
 
-def joined(batches: list[dict[str, Any]]) -> RoleAnswers:
+def joined(batches: list[dict[str, Any]], readout: Readout) -> RoleAnswers:
     """The batches of one role as one."""
     columns = ("example_ids", "texts", "pairs")
     ids, texts, pairs = ([x for batch in batches for x in batch[name] or ()] for name in columns)
     outputs = tuple(np.concatenate([batch["outputs"][tier] for batch in batches]) for tier in (0, 1))
     if "gold" in batches[0]:
-        return SpanAnswers(ids, texts, pairs, outputs, [gold for batch in batches for gold in batch["gold"]])
-    return LabelAnswers(ids, texts, pairs or None, outputs, np.concatenate([batch["labels"] for batch in batches]))
+        return SpanAnswers(ids, texts, pairs, outputs, readout, [gold for batch in batches for gold in batch["gold"]])
+    return LabelAnswers(
+        ids, texts, pairs or None, outputs, readout, np.concatenate([batch["labels"] for batch in batches])
+    )

@@ -31,8 +31,9 @@ def recalibrate(folder: Path, record: CascadeRecord) -> None:
     readout = readout_of(record.label_names, record.score)
     for number, tier in enumerate(record.tiers, 1):
         engine = load_engine(folder / tier.path, tier.engine, tier.precision, tier.max_length, tier.threads)
+        engine, columns = readout.of(engine)
         outputs, seconds = _one_at_a_time(engine, texts, pairs, f"tier {number}")
-        outputs = outputs[:, readout.of(engine)]
+        outputs = outputs[:, columns]
         rows = rows.assign(**readout.columns(number, outputs, pairs, rows.get("gold")))
         rows[f"tier{number}_time_s"] = seconds
         if number == 1:

@@ -169,6 +169,29 @@ def test_the_cascade_measures_what_it_serves(cascade, dataset):
     assert [answer.answer for answer in served] == expected.tolist()
 
 
+def test_the_score_goes_with_the_cascade(questions, dataset, teacher, student, tmp_path):
+    module = CascadeModule(str(student), str(teacher), repeats=1, score="n_best")
+    trainer(tmp_path).validate(module, CascadeData(dataset), verbose=False)
+    assert json.loads((tmp_path / "cascade.json").read_text())["score"] == "n_best"
+    rows = load_roles(dataset).report
+    asked = list(zip(rows["text"][:], rows["text_pair"][:], strict=True))
+    sure = [answer.confidence for answer in CascadePredictor.from_pretrained(tmp_path).predict(asked)]
+    np.testing.assert_allclose(sure, pd.read_parquet(tmp_path / "predictions.parquet")["confidence"], atol=1e-5)
+    engine = TorchEngine.load(student, max_length=module.task.max_length).scoring("n_best")
+    np.testing.assert_allclose(sure, engine.outputs(*zip(*asked, strict=True))[:, 2], atol=1e-5)
+
+    export(str(tmp_path), formats=["onnxruntime-fp32"], min_same=0.9)
+    tune(str(tmp_path), seconds=0.02)
+    before = pd.read_parquet(tmp_path / "calibration_predictions.parquet")["confidence"]
+    record = json.loads((tmp_path / "cascade.json").read_text())
+    record["tiers"][0]["precision"], record["calibrated_with"] = "fp32", ["some-other", "engines"]
+    (tmp_path / "cascade.json").write_text(json.dumps(record))
+    choose(str(tmp_path), keep=0.95)  # which calibrates anew
+    after = pd.read_parquet(tmp_path / "calibration_predictions.parquet")["confidence"]
+    np.testing.assert_allclose(after, before, atol=1e-3)
+    assert json.loads((tmp_path / "cascade.json").read_text())["score"] == "n_best"
+
+
 def test_export_tune_choose_and_report(cascade, capsys):
     export(str(cascade), formats=["onnxruntime-fp32"], min_same=0.9)
     tune(str(cascade), seconds=0.05)
