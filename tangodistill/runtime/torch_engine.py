@@ -12,7 +12,7 @@ from tangodistill.data.tokenize import TextEncoder
 from tangodistill.data.windows import WindowEncoder
 from tangodistill.models.bilstm import BiLSTMForSequenceClassification
 from tangodistill.models.inputs import tensors
-from tangodistill.models.load import position_limit
+from tangodistill.positions import position_limit
 from tangodistill.runtime.engines import Engine, TierFacts
 from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.user_error import UserError
