@@ -1,15 +1,16 @@
 """The two tiers of a cascade and the calibration texts that engines are compared on."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from datasets import Dataset
 
+from tangodistill.cascade.outcomes import Outcomes, outcomes_of
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
-from tangodistill.metrics import score
 from tangodistill.runtime.answers import Readout, readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade
 from tangodistill.runtime.engines import Engine, load_engine
@@ -62,18 +63,15 @@ class TierPair:
             UserError: anything that is wrong with the configuration or the data.
         """
         roles = load_roles(dataset)
-        rows, task = roles.calibration, roles.task
-        pairs = list(rows["text_pair"]) if task.is_pair else None
-        return cls(
-            (Path(first_tier), Path(second_tier)),
-            exported,
-            tuple(task.label_names),
-            task.metric,
-            task.max_length,
-            list(rows["text"]),
-            pairs,
-            rows["answers" if task.kind == "spans" else "label"][:],
-        )
+        task, tiers = roles.task, (Path(first_tier), Path(second_tier))
+        pair = cls(tiers, exported, tuple(task.label_names), task.metric, task.max_length, [], None, [])
+        return pair.on(roles.calibration)
+
+    def on(self, rows: Dataset) -> "TierPair":
+        """The same tiers with the examples of a role."""
+        pairs = list(rows["text_pair"]) if "text_pair" in rows.column_names else None
+        wanted = rows["label" if self.label_names else "answers"][:]
+        return replace(self, texts=list(rows["text"]), pairs=pairs, wanted=wanted)
 
     def engine(self, tier: int, key: str, threads: int | None = None) -> Engine:
         """The engine of tier 1 or 2 by a key such as onnxruntime-fp32."""
@@ -90,17 +88,21 @@ class TierPair:
         engine, columns = self.readout.of(engine)
         return engine.outputs(self.texts, self.pairs, batch_size)[:, columns]
 
+    def outcomes(self, tier1: np.ndarray, tier2: np.ndarray) -> Outcomes:
+        """Of outputs (n, k) of both tiers."""
+        tiers = enumerate((tier1, tier2), 1)
+        first, second = (self.readout.columns(tier, outputs, self.pairs, self.wanted) for tier, outputs in tiers)
+        return outcomes_of({"label" if self.label_names else "gold": self.wanted, **first, **second})
+
     def score(self, outputs: np.ndarray) -> float:
         """The task's metric of somebody's outputs (n, k)."""
-        if not self.label_names:
-            return float(self.readout.columns(1, outputs, self.pairs, self.wanted)[f"tier1_{self.metric}"].mean())
-        return score(self.metric, np.array(self.wanted), outputs.argmax(axis=1), len(self.label_names))
+        return self.outcomes(outputs, outputs).tier_score(1, self.metric)
 
     def part(self, count: int) -> "TierPair":
         """At most `count` of the examples, spread evenly."""
         rows = np.unique(np.linspace(0, len(self.texts) - 1, count).astype(int))
         texts, pairs = [self.texts[i] for i in rows], [self.pairs[i] for i in rows] if self.pairs else None
-        return TierPair(**{**vars(self), "texts": texts, "pairs": pairs, "wanted": [self.wanted[i] for i in rows]})
+        return replace(self, texts=texts, pairs=pairs, wanted=[self.wanted[i] for i in rows])
 
     def batches(self, engine: Engine, batch_size: int, count: int) -> Iterator[dict[str, np.ndarray]]:
         """Model inputs of at most `count` examples, for ranges to be read off."""

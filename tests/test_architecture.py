@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "verbs": {"config", "launching", "messages", "modules", "user_error"},
     "recipe_verbs": {"overrides", "recipe", "recipe_run", "verbs"},
     "cli": {"config", "launching", "messages", "recipe_verbs", "verbs", "user_error"},
-    "tier_pair": {"data", "metrics", "runtime", "user_error"},
+    "tier_pair": {"cascade", "data", "runtime", "user_error"},
     "exporting": {"data", "runtime", "tier_pair", "user_error"},
     "tuning": {"data", "exporting", "latency", "runtime", "tier_pair", "user_error"},
     "pareto": set(),
