@@ -11,72 +11,73 @@ to be 20 times slower than tier 1.
 
 import argparse
 import json
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tangodistill.cascade.certify import certify
-from tangodistill.cascade.confidence import confidence
-from tangodistill.cascade.sweep import sweep
-from tangodistill.metrics import METRICS, score
+from tangodistill.cascade.outcomes import Outcomes, outcomes_of
+from tangodistill.cascade.sweep import Sweep
 
 KINDS = ("plain", "certified")
-Cascade = dict[str, np.ndarray]
-"""Columns (n,): labels, tier1, tier2 (class ids), confidence, tier1_s, tier2_s."""
 
 
-def pooled(path: Path) -> tuple[Cascade, int]:
-    """All rows with both tiers' answers, from a cascade folder or one file, and the number of classes."""
+@dataclass(frozen=True)
+class Examples:
+    """What both tiers made of n examples."""
+
+    outcomes: Outcomes
+    confidence: np.ndarray
+    """(n,) of the first tier."""
+    times_s: np.ndarray
+    """(2, n) of both tiers."""
+
+    @cached_property
+    def points(self) -> Sweep:
+        return self.outcomes.sweep(self.confidence)
+
+    def drawn(self, rows: np.ndarray) -> "Examples":
+        return Examples(self.outcomes.drawn(rows), self.confidence[rows], self.times_s[:, rows])
+
+
+def pooled(path: Path) -> Examples:
+    """All rows with both tiers' answers, from a cascade folder or one file."""
     names = ("predictions.parquet", "calibration_predictions.parquet")
     rows = pd.concat([pd.read_parquet(file) for file in ([path / name for name in names] if path.is_dir() else [path])])
-    first, second = (np.stack(rows[f"tier{tier}_logits"].to_numpy()) for tier in (1, 2))
-    times = {f"tier{tier}_s": rows.get(f"tier{tier}_time_s", pd.Series(s, rows.index)) for tier, s in ((1, 1), (2, 20))}
-    pool = {
-        "labels": rows["label"].to_numpy(),
-        "tier1": first.argmax(axis=1),
-        "tier2": second.argmax(axis=1),
-        "confidence": confidence(first),
-        **{name: column.to_numpy(np.float64) for name, column in times.items()},
-    }
-    return pool, first.shape[1]
+    times = [rows.get(f"tier{tier}_time_s", pd.Series(s, rows.index)).to_numpy(float) for tier, s in ((1, 1), (2, 20))]
+    return Examples(outcomes_of(rows), rows["confidence"].to_numpy(), np.stack(times))
 
 
-def take(cascade: Cascade, rows: np.ndarray) -> Cascade:
-    return {name: column[rows] for name, column in cascade.items()}
-
-
-def chosen(cascade: Cascade, classes: int, metric: str, keep: float, level: float) -> dict[str, float | None]:
+def chosen(examples: Examples, metric: str, keep: float, level: float) -> dict[str, float | None]:
     """The plain threshold of a calibration set, the lowest that keeps the share on it, and the certified one."""
-    answers = [cascade[name] for name in ("labels", "tier1", "tier2", "confidence")]
-    points = sweep(*answers, classes)
-    values = points.metric(metric)
-    plain = float(points.threshold[np.argmax(values >= keep * values[-1])])
-    return {"plain": plain, "certified": certify(metric, *answers, classes, keep, level, plain).threshold}
+    values = examples.points.metric(metric)
+    plain = float(examples.points.threshold[np.argmax(values >= keep * values[-1])])
+    certified = examples.outcomes.certify(metric, examples.confidence, keep, level, plain).threshold
+    return {"plain": plain, "certified": certified}
 
 
-def judged(cascade: Cascade, classes: int, threshold: float | None, metric: str, keep: float) -> dict[str, float]:
+def judged(examples: Examples, threshold: float | None, metric: str, keep: float) -> dict[str, float]:
     """What a threshold does on examples that are taken for the truth; without one, tier 2 answers alone."""
-    labels, tier1, tier2 = (cascade[name] for name in ("labels", "tier1", "tier2"))
-    second = score(metric, labels, tier2, classes)
+    points, (tier1_s, tier2_s) = examples.points, examples.times_s
+    second = points.metric(metric)[-1]
     if threshold is None:
         return {"found": 0.0, "keeps": 1.0, "deferral": 1.0, "speedup": 1.0, "metric": second}
-    deferred = cascade["confidence"] < np.float32(threshold)
-    value = score(metric, labels, np.where(deferred, tier2, tier1), classes)
-    time_s = cascade["tier1_s"].sum() + cascade["tier2_s"][deferred].sum()
-    speedup = cascade["tier2_s"].sum() / time_s
+    point = min(int(np.searchsorted(points.threshold, np.float32(threshold))), len(points.threshold) - 1)
+    value, deferred = points.metric(metric)[point], points.order[: points.deferred[point]]
     return {
         "found": 1.0,
         "keeps": float(value >= keep * second - 1e-12),
-        "deferral": float(deferred.mean()),
-        "speedup": float(speedup),
-        "metric": value,
+        "deferral": float(points.deferral_rate[point]),
+        "speedup": float(tier2_s.sum() / (tier1_s.sum() + tier2_s[deferred].sum())),
+        "metric": float(value),
     }
 
 
-def measure(pool: Cascade, classes: int, arguments: argparse.Namespace) -> list[dict]:
+def measure(pool: Examples, arguments: argparse.Namespace) -> list[dict]:
     """One row per way of drawing and kind of threshold, means over the draws."""
-    size, found = len(pool["labels"]), []
+    size, found = pool.outcomes.n, []
     for way in ("pool", "rest"):
         if way == "rest" and arguments.calibration >= size:
             continue
@@ -84,10 +85,10 @@ def measure(pool: Cascade, classes: int, arguments: argparse.Namespace) -> list[
         for draw in range(arguments.draws):
             rng = np.random.default_rng(draw)
             rows = rng.choice(size, arguments.calibration, replace=way == "pool")
-            truth = pool if way == "pool" else take(pool, np.setdiff1d(np.arange(size), rows))
+            truth = pool if way == "pool" else pool.drawn(np.setdiff1d(np.arange(size), rows))
             wanted = (arguments.metric, arguments.keep)
-            for kind, threshold in chosen(take(pool, rows), classes, *wanted, arguments.confidence).items():
-                judgements[kind].append(judged(truth, classes, threshold, *wanted))
+            for kind, threshold in chosen(pool.drawn(rows), *wanted, arguments.confidence).items():
+                judgements[kind].append(judged(truth, threshold, *wanted))
         for kind in KINDS:
             means = pd.DataFrame(judgements[kind]).mean().to_dict()
             found.append({"judged_on": way, "threshold": kind, **means})
@@ -101,11 +102,15 @@ def main() -> None:
     parser.add_argument("--calibration", type=int, default=872, help="examples of each calibration set")
     parser.add_argument("--keep", type=float, default=0.99)
     parser.add_argument("--confidence", type=float, default=0.95)
-    parser.add_argument("--metric", choices=METRICS, default="accuracy")
+    parser.add_argument("--metric", help="accuracy, f1 or mcc of labels, f1 or em of spans; accuracy or f1 by default")
     parser.add_argument("--json", type=Path, help="file to write the rows to as well")
     arguments = parser.parse_args()
 
-    rows = measure(*pooled(arguments.folder), arguments)
+    pool = pooled(arguments.folder)
+    arguments.metric = arguments.metric or ("accuracy" if "accuracy" in pool.outcomes.metrics else "f1")
+    if arguments.metric not in pool.outcomes.metrics:
+        parser.error(f"--metric {arguments.metric}: {arguments.folder} has {', '.join(pool.outcomes.metrics)}")
+    rows = measure(pool, arguments)
     print(f"{arguments.draws} draws of {arguments.calibration}: keep {arguments.keep:g} of {arguments.metric}")
     print(f"{'judged on':10} {'threshold':10} {'found':>7} {'keeps':>7} {'deferral':>9} {'speedup':>8} {'metric':>7}")
     for row in rows:

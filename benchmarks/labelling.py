@@ -20,8 +20,8 @@ import torch
 from tangodistill.data.length_batches import length_batches
 from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.data.transfer import load_transfer_set, write_transfer_set
+from tangodistill.hardware import has_bfloat16
 from tangodistill.labelling import Labeller, label
-from tangodistill.latency.hardware import has_bfloat16
 from tangodistill.latency.machine import describe_machine
 from tangodistill.models.inputs import tensors
 

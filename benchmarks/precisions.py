@@ -1,6 +1,7 @@
 """What each engine and precision costs in quality: per tier, and for the cascade, against PyTorch in fp32.
 
     python benchmarks/precisions.py runs/sst2/cascade --data SST-2 --task sst2 [--keep 0.99] [--json FILE]
+    python benchmarks/precisions.py runs/squad/cascade --data squad --task squad
 
 Every format that `export` left in the cascade folder answers the calibration and the report role. A cascade of two
 formats gets its own threshold: the least deferral that keeps the share of its second tier's metric on the calibration
@@ -13,68 +14,51 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from datasets import Dataset
 
-from tangodistill.cascade.confidence import confidence
-from tangodistill.cascade.sweep import sweep
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
 from tangodistill.exporting import accepted
-from tangodistill.metrics import class_counts, scores_from_counts
-from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade
-from tangodistill.runtime.engine_key import split_key
-from tangodistill.runtime.engines import label_columns, load_engine
+from tangodistill.tier_pair import TierPair
 
 REFERENCE = "torch-fp32"
-Logits = dict[tuple[int, str], np.ndarray]  # (tier, format) -> (n, classes), in the cascade's label order
+Outputs = dict[tuple[int, str], np.ndarray]  # (tier, format) -> (n, k), as the cascade reads them
 
 
-def answers(folder: Path, record: CascadeRecord, rows: Dataset) -> Logits:
-    """Every accepted format of both tiers on the rows of a role."""
-    texts, pairs = list(rows["text"]), list(rows["text_pair"]) if "text_pair" in rows.column_names else None
-    found = {}
-    for number, tier in enumerate(record.tiers, 1):
-        for key in accepted(folder, number):
-            name, precision, lengths = split_key(key)
-            engine = load_engine(folder / tier.path, name, precision, tier.max_length, length_configuration=lengths)
-            found[number, key] = engine.outputs(texts, pairs, 32)[:, label_columns(engine, record.label_names)]
-    return found
+def answers(folder: Path, role: TierPair) -> Outputs:
+    """Every accepted format of both tiers on the examples of a role."""
+    keys = [(tier, key) for tier in (1, 2) for key in accepted(folder, tier)]
+    return {(tier, key): role.outputs(role.engine(tier, key)) for tier, key in keys}
 
 
-def score(labels: np.ndarray, predictions: np.ndarray, classes: int, metric: str) -> float:
-    return float(scores_from_counts(class_counts(labels, predictions, classes))[metric])
-
-
-def of_tiers(found: Logits, labels: np.ndarray, metric: str) -> list[dict]:
+def of_tiers(found: Outputs, role: TierPair) -> list[dict]:
     rows = []
-    for (tier, key), logits in found.items():
+    for (tier, key), outputs in found.items():
         reference = found[tier, REFERENCE]
-        value, expected = (score(labels, each.argmax(1), each.shape[1], metric) for each in (logits, reference))
+        value = role.score(outputs)
         rows.append(
             {
                 "tier": tier,
                 "format": key,
-                metric: value,
-                "against_fp32": value - expected,
-                "same_labels": float((logits.argmax(1) == reference.argmax(1)).mean()),
+                role.metric: value,
+                "against_fp32": value - role.score(reference),
+                "same_answers": float(role.readout.same(outputs, reference).mean()),
             }
         )
     return rows
 
 
-def of_cascades(on: dict[str, Logits], labels: dict[str, np.ndarray], metric: str, keep: float) -> list[dict]:
+def of_cascades(on: dict[str, Outputs], roles: dict[str, TierPair], keep: float) -> list[dict]:
     """The first tier in each precision with the second in each; other engines in fp32 would only repeat the first."""
-    rows = []
+    rows, metric = [], roles["report"].metric
     keys = {
         tier: [key for number, key in on["report"] if number == tier and (key == REFERENCE or not key.endswith("fp32"))]
         for tier in (1, 2)
     }
     for first, second in product(keys[1], keys[2]):
         swept = {}
-        for role, found in on.items():
-            gate, judge = found[1, first], found[2, second]
-            classes = gate.shape[1]
-            swept[role] = sweep(labels[role], gate.argmax(1), judge.argmax(1), confidence(gate), classes)
+        for role, pair in roles.items():
+            gate, judge = on[role][1, first], on[role][2, second]
+            swept[role] = pair.outcomes(gate, judge).sweep(pair.readout.confidence(gate))
         values = swept["calibration"].metric(metric)
         threshold = swept["calibration"].threshold[np.argmax(values >= keep * values[-1])]
         report = swept["report"]
@@ -96,22 +80,23 @@ def of_cascades(on: dict[str, Logits], labels: dict[str, np.ndarray], metric: st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cascade", type=Path)
-    parser.add_argument("--data", required=True, help="GLUE folder or table that the cascade was measured on")
+    parser.add_argument(
+        "--data", required=True, help="GLUE folder, table or SQuAD folder that the cascade was measured on"
+    )
     parser.add_argument("--task", default="custom")
     parser.add_argument("--keep", type=float, default=0.99, help="share of the second tier's metric")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    roles, record = load_roles(DatasetConfig(arguments.data, arguments.task)), read_cascade(arguments.cascade)
-    rows = {"calibration": roles.calibration, "report": roles.report}
-    on = {role: answers(arguments.cascade, record, each) for role, each in rows.items()}
-    labels = {role: np.asarray(each["label"]) for role, each in rows.items()}
-    metric = roles.task.metric
-    tiers, cascades = of_tiers(on["report"], labels["report"], metric), of_cascades(on, labels, metric, arguments.keep)
-    print(f"{len(labels['report']):,} texts of the report role ({roles.files['report']})")
+    data, pair = load_roles(DatasetConfig(arguments.data, arguments.task)), TierPair.of_cascade(arguments.cascade)
+    roles = {"calibration": pair.on(data.calibration), "report": pair.on(data.report)}
+    on = {role: answers(arguments.cascade, each) for role, each in roles.items()}
+    tiers, cascades = of_tiers(on["report"], roles["report"]), of_cascades(on, roles, arguments.keep)
+    metric = pair.metric
+    print(f"{len(data.report):,} examples of the report role ({data.files['report']})")
     print(f"{'tier':6}{'format':26}{metric:>9}{'Δ':>9}{'same':>9}")
     for row in tiers:
         print(
-            f"{row['tier']:<6}{row['format']:26}{row[metric]:9.4f}{row['against_fp32']:+9.4f}{row['same_labels']:9.2%}"
+            f"{row['tier']:<6}{row['format']:26}{row[metric]:9.4f}{row['against_fp32']:+9.4f}{row['same_answers']:9.2%}"
         )
     print(f"\n{'first tier':26}{'second tier':26}{metric:>9}{'Δ':>9}{'deferred':>10}")
     for row in cascades:

@@ -20,9 +20,10 @@ from tangodistill.data.length_batches import length_batches
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import TokenizedTexts, load_tokenizer
 from tangodistill.data.transfer import load_transfer_set, write_json, write_transfer_set
-from tangodistill.latency.hardware import best_device, has_bfloat16
+from tangodistill.hardware import best_device, has_bfloat16
 from tangodistill.models.inputs import tensors
-from tangodistill.models.load import load_classifier, position_limit
+from tangodistill.models.load import load_classifier
+from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 SHARD_ROWS = 16_384  # rows between two points that a killed run can go on from

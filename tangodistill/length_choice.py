@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from tangodistill.cascade.choose import ChosenPoint, Target, choose
-from tangodistill.cascade.outcomes import Outcomes, outcomes_of
 from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
 from tangodistill.runtime.tuned import Timing
@@ -46,12 +45,5 @@ def _cheapest_point(
     }
     batches = pd.DataFrame([row for each in timings for row in each.batch_rows])
     timing = timing_of(per_text_s, batches, [each.batch_size for each in timings])
-    points = operating_points(_outcomes(pair, outputs), pair.readout.confidence(outputs[0]), timing)
+    points = operating_points(pair.outcomes(*outputs), pair.readout.confidence(outputs[0]), timing)
     return choose(points, Target("keep", keep), pair.metric)
-
-
-def _outcomes(pair: TierPair, outputs: tuple[np.ndarray, np.ndarray]) -> Outcomes:
-    table = {"label": np.array(pair.wanted)} if pair.label_names else {}
-    for tier, own in enumerate(outputs, 1):
-        table |= pair.readout.columns(tier, own, pair.pairs, pair.wanted)
-    return outcomes_of(table)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from datasets import Dataset
 
+from tangodistill.cascade.outcomes import Outcomes, outcomes_of
 from tangodistill.data.splits import Roles
-from tangodistill.metrics import score
 from tangodistill.runtime.answers import Readout, readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
 from tangodistill.runtime.engines import Engine
@@ -24,28 +25,38 @@ class ScoredExamples:
     pairs: list[str] | None
     wanted: Sequence[Any]
     """(n,) label ids; of spans the gold answers."""
+    score_name: str = CascadeRecord.score
+    """Of the confidence."""
 
     @classmethod
     def of_role(cls, roles: Roles, role: str) -> Self:
         """All of a role such as ``selection``, by the task's own metric."""
-        rows, task = getattr(roles, role), roles.task
-        pairs = list(rows["text_pair"]) if task.is_pair else None
-        wanted = rows["answers" if task.kind == "spans" else "label"][:]
-        return cls(tuple(task.label_names), task.metric, list(rows["text"]), pairs, wanted)
+        return cls(tuple(roles.task.label_names), roles.task.metric, [], None, []).on(getattr(roles, role))
+
+    def on(self, rows: Dataset) -> Self:
+        """The examples of another role instead."""
+        pairs = list(rows["text_pair"]) if "text_pair" in rows.column_names else None
+        wanted = rows["label" if self.label_names else "answers"][:]
+        return replace(self, texts=list(rows["text"]), pairs=pairs, wanted=wanted)
 
     @property
     def readout(self) -> Readout:
-        return readout_of(self.label_names, CascadeRecord.score)
+        return readout_of(self.label_names, self.score_name)
 
     def outputs(self, engine: Engine, batch_size: int = 32) -> np.ndarray:
         """(n, k) float32: logits in the order of `label_names`, or spans."""
-        return engine.outputs(self.texts, self.pairs, batch_size)[:, self.readout.of(engine)]
+        engine, columns = self.readout.of(engine)
+        return engine.outputs(self.texts, self.pairs, batch_size)[:, columns]
+
+    def outcomes(self, tier1: np.ndarray, tier2: np.ndarray) -> Outcomes:
+        """Of outputs (n, k) of both tiers."""
+        tiers = enumerate((tier1, tier2), 1)
+        first, second = (self.readout.columns(tier, outputs, self.pairs, self.wanted) for tier, outputs in tiers)
+        return outcomes_of({"label" if self.label_names else "gold": self.wanted, **first, **second})
 
     def score(self, outputs: np.ndarray) -> float:
         """The metric of somebody's outputs (n, k)."""
-        if not self.label_names:
-            return float(self.readout.columns(1, outputs, self.pairs, self.wanted)[f"tier1_{self.metric}"].mean())
-        return score(self.metric, np.array(self.wanted), outputs.argmax(axis=1), len(self.label_names))
+        return self.outcomes(outputs, outputs).tier_score(1, self.metric)
 
     def select(self, rows: np.ndarray) -> Self:
         """Those of the given indices."""

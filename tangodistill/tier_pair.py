@@ -16,7 +16,7 @@ from tangodistill.scored_examples import ScoredExamples
 from tangodistill.user_error import UserError
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TierPair(ScoredExamples):
     """Both tiers, and n calibration examples."""
 
@@ -41,7 +41,17 @@ class TierPair(ScoredExamples):
         length = record.tiers[1].max_length
         wanted = "gold" if "gold" in rows else "label"
         names, metric, texts = tuple(record.label_names), read_metric(Path(folder)), rows["text"].tolist()
-        return cls(names, metric, texts, pairs, rows[wanted].tolist(), folders, folders, length)
+        return cls(
+            label_names=names,
+            metric=metric,
+            texts=texts,
+            pairs=pairs,
+            wanted=rows[wanted].tolist(),
+            score_name=record.score,
+            tiers=folders,
+            exported=folders,
+            max_length=length,
+        )
 
     @classmethod
     def of_stage(
@@ -61,7 +71,7 @@ class TierPair(ScoredExamples):
         """The engine of tier 1 or 2 by a key such as onnxruntime-fp32, or onnxruntime-fp32@1-0.6-0.3-0.1."""
         name, precision, lengths = split_key(key)
         folder = (self.tiers if name == "torch" else self.exported)[tier - 1]
-        return load_engine(folder, name, precision, self.max_length, threads, lengths)
+        return self.readout.of(load_engine(folder, name, precision, self.max_length, threads, lengths))[0]
 
     def batches(self, engine: Engine, batch_size: int, count: int) -> Iterator[dict[str, np.ndarray]]:
         """Model inputs of at most `count` examples, for ranges to be read off."""

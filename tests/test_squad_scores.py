@@ -10,27 +10,29 @@ from torchmetrics.text import SQuAD
 from tangodistill import squad_scores as module
 from tangodistill.metrics import squad, squad_scores
 
+RULES = {
+    "case": ("NILE", ["nile"], 1, 1),
+    "punctuation": ("U.S.", ["US"], 1, 1),
+    "punctuation joins what it parted": ("rock-n-roll", ["rocknroll"], 1, 1),
+    "punctuation of ASCII alone": ("“Nile”", ["Nile"], 0, 0),
+    "articles": ("an apple, the pear", ["apple a pear"], 1, 1),
+    "articles as whole words": ("other", ["her"], 0, 0),
+    "articles after punctuation": ("the-cat", ["cat"], 0, 0),  # thecat
+    "articles after case": ("The Nile", ["Nile"], 1, 1),
+    "white space": (" the  Nile\t \n", ["a Nile"], 1, 1),
+    "a bag of words has no order": ("river Nile", ["Nile river"], 0, 1),
+    "a bag of words counts": ("very very big", ["very big"], 0, 0.8),
+    "part of an answer": ("big", ["a very big dog"], 0, 0.5),
+    "several golds": ("Nile", ["Amazon", "Nile", "Nile river"], 1, 1),
+    "several golds, the best of each metric": ("Nile delta", ["Amazon", "Nile"], 0, 2 / 3),
+    "empty answer": ("", ["Nile"], 0, 0),
+    "answer of punctuation": ("...", ["Nile"], 0, 0),
+    "empty on both sides": ("the", ["a"], 1, 0),  # equal, but without a common word
+}
+"""Answer, golds, exact match and F1."""
 
-@pytest.mark.parametrize(
-    ("answer", "golds", "em", "f1"),
-    [
-        ("NILE", ["nile"], 1, 1),
-        ("U.S.", ["US"], 1, 1),
-        ("rock-n-roll", ["rocknroll"], 1, 1),
-        ("the  Nile \n", ["a Nile"], 1, 1),
-        ("an apple, the pear", ["apple pear"], 1, 1),
-        ("other", ["her"], 0, 0),  # articles go as whole words only
-        ("the-cat", ["cat"], 0, 0),  # punctuation goes first: thecat
-        ("“Nile”", ["Nile"], 0, 0),  # only ASCII punctuation goes
-        ("river Nile", ["Nile river"], 0, 1),  # a bag has no order
-        ("very very big", ["very big"], 0, 0.8),  # but it counts
-        ("big", ["a very big dog"], 0, 0.5),
-        ("Nile", ["Amazon", "Nile", "Nile river"], 1, 1),
-        ("Nile delta", ["Amazon", "Nile"], 0, 2 / 3),
-        ("", ["Nile"], 0, 0),
-        ("the", ["a"], 1, 0),  # both empty: as the official 1.1 script, equal but without a common word
-    ],
-)
+
+@pytest.mark.parametrize(("answer", "golds", "em", "f1"), RULES.values(), ids=RULES)
 def test_rules_of_the_official_script(answer, golds, em, f1):
     assert squad_scores(answer, golds) == (em, pytest.approx(f1))
 

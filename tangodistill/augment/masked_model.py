@@ -15,6 +15,8 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, BatchEncoding
 from transformers.utils import logging
 
 from tangodistill.data.packages import resolve
+from tangodistill.hardware import best_device, has_bfloat16
+from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 16_384}
@@ -131,11 +133,11 @@ def load_masked_model(name: str) -> MaskedModel:
     folder = str(resolve(name))
     model, tokenizer = _read(folder)
     tokenizer.padding_side = tokenizer.truncation_side = "right"
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     words, spaced, is_word = whole_words(tokenizer, model.config.vocab_size)
-    limit = min(tokenizer.model_max_length, position_limit(model))
+    limit = min(tokenizer.model_max_length, position_limit(model) or tokenizer.model_max_length)
     return MaskedModel(
-        model.to(device).eval(), tokenizer, words, spaced, torch.from_numpy(is_word), limit, _has_bfloat16(device)
+        model.to(device).eval(), tokenizer, words, spaced, torch.from_numpy(is_word), limit, has_bfloat16(device)
     )
 
 
@@ -158,13 +160,6 @@ def whole_words(tokenizer: Any, size: int) -> tuple[list[str], np.ndarray, np.nd
     with_space = {piece for piece in pieces if piece.startswith("Ġ")}
     has_twin = np.array([f"Ġ{piece}" in with_space for piece in pieces])
     return words, spaced, np.stack([is_word & ~spaced & has_twin, is_word & spaced])
-
-
-def position_limit(model: Any) -> int:
-    """Tokens that a model has positions for; RoBERTa's family numbers them from the padding id + 1, so has fewer."""
-    positions = getattr(model.base_model.embeddings, "position_embeddings", None)
-    padding_idx = getattr(positions, "padding_idx", None)
-    return model.config.max_position_embeddings - (0 if padding_idx is None else padding_idx + 1)
 
 
 def _read(folder: str) -> tuple[Any, Any]:
@@ -210,10 +205,3 @@ def _has_whole_words(tokenizer: Any) -> bool:
 def _head(model: Any) -> Any:
     """From hidden states to logits: BERT names it ``cls``, RoBERTa ``lm_head``."""
     return getattr(model, "cls", None) or getattr(model, "lm_head", None)
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware, so that autocast makes it faster and not slower."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

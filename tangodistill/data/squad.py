@@ -32,7 +32,10 @@ def squad_files(folder: Path) -> dict[str, Path]:
         if paths:
             found[split] = paths[0]
     if "train" not in found:
-        raise UserError(f"{folder}: no {' or '.join(_FILES['train'])} here; give the folder of SQuAD 1.1.")
+        others = ", ".join(sorted(path.name for path in folder.glob("*.json"))) or "no JSON files"
+        raise UserError(
+            f"{folder}: no {' or '.join(_FILES['train'])} here, but {others}; give the folder of SQuAD 1.1."
+        )
     return found
 
 

@@ -45,6 +45,8 @@ class CascadeModule(L.LightningModule):
         exported: what the verb ``export`` wrote of both tiers.
         tuned: what the verb ``tune`` wrote: engine, threads and batch size of each tier, and the first one's length
             configuration. None: PyTorch in fp32, and the batch sizes are searched.
+        score: the first tier's confidence: ``max_probability``, ``margin`` or ``entropy``; of spans
+            ``max_probability``, or ``n_best`` for a softmax over the 20 best spans of a question.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class CascadeModule(L.LightningModule):
         dynamic: str | None = None,
         exported: str | None = None,
         tuned: str | None = None,
+        score: str = CascadeRecord.score,
     ):
         super().__init__()
         self.folders, self.exported, self.tuned = (first_tier, second_tier), exported, tuned
@@ -66,7 +69,7 @@ class CascadeModule(L.LightningModule):
         self.early_exit, self.dynamic = early_exit, dynamic
         self.target = Target("keep", target_keep)
         self.protocols = ("natural", "paper") if protocol == "paper" else ("natural",)
-        self.repeats = repeats
+        self.repeats, self.score = repeats, score
         self.threads = torch.get_num_threads()  # of which Lightning takes some away where it starts processes
 
     @property
@@ -75,12 +78,11 @@ class CascadeModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         self.task = self.trainer.datamodule.task
+        self.readout = readout_of(self.task.label_names, self.score)
         self.choices = tuned_for_this_cpu(self.tuned) if self.tuned else None
-        self.engines = self._load_engines()
+        self.engines, self.columns = zip(*map(self.readout.of, self._load_engines()), strict=True)
         self.early_engine = load_early_exit(self.early_exit, self.task)
-        self.readout = readout_of(self.task.label_names, CascadeRecord.score)
         self.searched = load_searched(self.dynamic, self.task, self.readout)
-        self.columns = [self.readout.of(engine) for engine in self.engines]
 
     def on_validation_epoch_start(self) -> None:
         self._seen: dict[str, list[dict[str, Any]]] = {role: [] for role in ROLES}
@@ -100,7 +102,7 @@ class CascadeModule(L.LightningModule):
                 self._measure_protocols()
 
     def _measure_protocols(self) -> None:
-        roles = {role: joined(self._seen[role]) for role in ROLES}
+        roles = {role: joined(self._seen[role], self.readout) for role in ROLES}
         measurement = self._measurement()
         for protocol in self.protocols:
             folder = self.root if protocol == "natural" else self.root / protocol
@@ -156,5 +158,6 @@ class CascadeModule(L.LightningModule):
             root=self.root,
             files=data.roles.files,
             seed=data.dataset.seed,
+            score=self.score,
             batch_sizes=tuple(choice.batch_size for choice in self.choices) if self.choices else None,
         )

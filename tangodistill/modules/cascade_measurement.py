@@ -61,6 +61,8 @@ class CascadeMeasurement:
     """Of each role, where it comes from."""
     seed: int
     """Of the roles."""
+    score: str
+    """Of the first tier's confidence."""
     batch_sizes: tuple[int, int] | None = None
     """Best of each tier, where `tune` has found them; None: they are searched."""
 
@@ -171,6 +173,7 @@ class CascadeMeasurement:
             text_columns=list(self.task.text_columns),
             label_names=list(self.task.label_names),
             tiers=tiers,
+            score=self.score,
             thresholds={self.engines[0].key: chosen.threshold},
             cpu=cpu_model(),
             calibrated_with=[engine.key for engine in self.engines],
@@ -213,8 +216,8 @@ class CascadeMeasurement:
         report = roles["report"]
         settings = [{"name": Path(self.folders[0]).name, "metrics": report.scores(report.outputs[0])}]
         for folder in self.others:
-            engine = TorchEngine.load(folder, max_length=self.task.max_length)
-            outputs = engine.outputs(report.texts, report.pairs, METRIC_PASS_BATCH)[:, self.readout.of(engine)]
+            engine, columns = self.readout.of(TorchEngine.load(folder, max_length=self.task.max_length))
+            outputs = engine.outputs(report.texts, report.pairs, METRIC_PASS_BATCH)[:, columns]
             settings.append({"name": Path(folder).name, "metrics": report.scores(outputs)})
         return settings
 

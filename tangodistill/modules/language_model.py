@@ -23,11 +23,12 @@ from tangodistill.data.language_text import CONDITIONING, PREFIXES, SEPARATOR, t
 from tangodistill.data.packages import resolve
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.tokenize import TextEncoder, TokenizedTexts
-from tangodistill.models.load import position_limit, quietly
+from tangodistill.models.load import quietly
 from tangodistill.modules.batches import EvaluationBatches, TrainBatches
 from tangodistill.modules.datamodules import RoleData, columns
 from tangodistill.modules.processes import gathered
 from tangodistill.modules.trained import TrainedModule
+from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 END = "<|endoftext|>"

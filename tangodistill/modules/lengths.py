@@ -62,7 +62,7 @@ def load_searched(folder: str | None, task: Task, readout: Readout) -> SearchedL
     faster = sorted((time, lengths) for lengths, time in times.items() if time < 1 and lengths != full)
     found = [checked(lengths, len(full)) for _, lengths in faster] + [full]
     chosen = spread(np.array([time for time, _ in faster] + [1.0]), MOST)
-    return SearchedLengths(engine, readout.of(engine), [found[i] for i in chosen])
+    return SearchedLengths(*readout.of(engine), [found[i] for i in chosen])
 
 
 def spread(times: np.ndarray, count: int) -> np.ndarray:

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tangodistill.cascade.confidence import confidence
 from tangodistill.cascade.graded import mean_score
 from tangodistill.cascade.outcomes import GRADES, ClassOutcomes, Outcomes, outcomes_of
 from tangodistill.metrics import class_counts, scores_from_counts
-from tangodistill.runtime.answers import SpanReadout
+from tangodistill.runtime.answers import Readout
 
 
 @dataclass
@@ -25,6 +24,7 @@ class RoleAnswers(ABC):
     pairs: list[str] | None
     outputs: tuple[np.ndarray, np.ndarray]
     """(n, k) float32 of each tier: logits in the task's label order, or spans."""
+    readout: Readout
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -35,9 +35,9 @@ class RoleAnswers(ABC):
         """How good the answers are."""
 
     @property
-    @abstractmethod
     def confidence(self) -> np.ndarray:
         """(n,) float32 of the first tier."""
+        return self.readout.confidence(self.outputs[0])
 
     @property
     @abstractmethod
@@ -82,10 +82,6 @@ class LabelAnswers(RoleAnswers):
         return ClassOutcomes(self.labels, first, second, self.outputs[0].shape[1])
 
     @property
-    def confidence(self) -> np.ndarray:
-        return confidence(self.outputs[0])
-
-    @property
     def right(self) -> np.ndarray:
         return self.outputs[0].argmax(axis=1) == self.labels
 
@@ -109,15 +105,11 @@ class SpanAnswers(RoleAnswers):
         return self._columns(1, self.outputs[0]) | self._columns(2, self.outputs[1])
 
     def _columns(self, tier: int, outputs: np.ndarray) -> dict[str, Any]:
-        return SpanReadout().columns(tier, outputs, self.pairs, self.gold)
+        return self.readout.columns(tier, outputs, self.pairs, self.gold)
 
     @property
     def outcomes(self) -> Outcomes:
         return outcomes_of(self._graded)
-
-    @property
-    def confidence(self) -> np.ndarray:
-        return self.outputs[0][:, 2]
 
     @property
     def right(self) -> np.ndarray:
@@ -131,11 +123,13 @@ class SpanAnswers(RoleAnswers):
         return {"gold": [list(answers) for answers in self.gold], **self._graded}
 
 
-def joined(batches: list[dict[str, Any]]) -> RoleAnswers:
+def joined(batches: list[dict[str, Any]], readout: Readout) -> RoleAnswers:
     """The batches of one role as one."""
     columns = ("example_ids", "texts", "pairs")
     ids, texts, pairs = ([x for batch in batches for x in batch[name] or ()] for name in columns)
     outputs = tuple(np.concatenate([batch["outputs"][tier] for batch in batches]) for tier in (0, 1))
     if "gold" in batches[0]:
-        return SpanAnswers(ids, texts, pairs, outputs, [gold for batch in batches for gold in batch["gold"]])
-    return LabelAnswers(ids, texts, pairs or None, outputs, np.concatenate([batch["labels"] for batch in batches]))
+        return SpanAnswers(ids, texts, pairs, outputs, readout, [gold for batch in batches for gold in batch["gold"]])
+    return LabelAnswers(
+        ids, texts, pairs or None, outputs, readout, np.concatenate([batch["labels"] for batch in batches])
+    )

@@ -8,9 +8,10 @@ from torch.nn.functional import cross_entropy
 
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
-from tangodistill.models.load import load_span_model, position_limit
+from tangodistill.models.load import load_span_model
 from tangodistill.modules.averaged import AveragedWeights
 from tangodistill.modules.span import SpanModule, span_logits
+from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 

@@ -10,9 +10,10 @@ from torch.nn.functional import cross_entropy
 
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
-from tangodistill.models.load import load_classifier, position_limit
+from tangodistill.models.load import load_classifier
 from tangodistill.modules.averaged import AveragedWeights
 from tangodistill.modules.classifier import ClassifierModule
+from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 

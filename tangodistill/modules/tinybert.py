@@ -14,7 +14,7 @@ from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
 from tangodistill.losses import attention_mse, hidden_mse, soft_cross_entropy
 from tangodistill.models.compress import compress
-from tangodistill.models.load import HEADS, load_classifier, load_span_model, position_limit
+from tangodistill.models.load import HEADS, load_classifier, load_span_model
 from tangodistill.models.probe import probe
 from tangodistill.models.tinybert import (
     Sizes,
@@ -28,6 +28,7 @@ from tangodistill.models.tinybert import (
 from tangodistill.modules.classifier import ClassifierModule
 from tangodistill.modules.frozen import frozen, lean_encoder, place_frozen
 from tangodistill.modules.trained import TrainedModule
+from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 COPIES = ("teacher", "compressed")

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
 from tangodistill.data.transfer import write_json
-from tangodistill.latency.hardware import has_bfloat16
+from tangodistill.hardware import has_bfloat16
 from tangodistill.models.load import quietly
 from tangodistill.modules.checkpoints import WholeFiles
 from tangodistill.tasks import Task

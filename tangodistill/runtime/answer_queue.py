@@ -14,11 +14,11 @@ from tangodistill.runtime.engines import Engine
 
 @dataclass(frozen=True)
 class Tier:
-    """An engine, its batch size, and where its labels lie in the cascade's order."""
+    """An engine, where its labels lie in the cascade's order, and its batch size."""
 
     engine: Engine
-    batch_size: int
     columns: np.ndarray  # (k,) of the engine's outputs, in the cascade's order
+    batch_size: int
 
 
 @dataclass(frozen=True)

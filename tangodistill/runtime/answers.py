@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tangodistill.cascade.confidence import SCORES, softmax
 from tangodistill.cascade.confidence import confidence as confidence_score
-from tangodistill.cascade.confidence import softmax
 from tangodistill.cascade.outcomes import graded_columns
+from tangodistill.data.spans import SPAN_SCORES
 from tangodistill.runtime.engines import Engine, label_columns
 from tangodistill.user_error import UserError
 
@@ -53,8 +54,15 @@ class Answers:
 class Readout(Protocol):
     """How outputs are read."""
 
-    def of(self, engine: Engine) -> np.ndarray:
-        """Columns (k,) of this engine's outputs in the cascade's order; UserError where it answers something else."""
+    score: str
+    """Of the first tier's confidence."""
+
+    def of(self, engine: Engine) -> tuple[Engine, np.ndarray]:
+        """The engine as the cascade runs it, and the columns (k,) of its outputs in the cascade's order.
+
+        Raises:
+            UserError: it answers something else.
+        """
 
     def confidence(self, outputs: np.ndarray) -> np.ndarray:
         """(n,) float32 of a first tier's outputs (n, k)."""
@@ -92,8 +100,8 @@ class LabelReadout:
     label_names: tuple[str, ...]
     score: str = "max_probability"
 
-    def of(self, engine: Engine) -> np.ndarray:
-        return label_columns(engine, self.label_names)
+    def of(self, engine: Engine) -> tuple[Engine, np.ndarray]:
+        return engine, label_columns(engine, self.label_names)
 
     def confidence(self, outputs: np.ndarray) -> np.ndarray:
         return confidence_score(outputs, self.score)
@@ -133,13 +141,15 @@ class SpanReadout:
     [SpanPrediction(answer='river', start=4, end=9, probability=0.5, tier=1, confidence=0.5)]
     """
 
-    def of(self, engine: Engine) -> np.ndarray:
+    score: str = "max_probability"
+
+    def of(self, engine: Engine) -> tuple[Engine, np.ndarray]:
         if engine.facts.kind != "spans":
             raise UserError(
                 f"{engine.facts.source} is a classifier, but this cascade answers questions by spans of a context: "
                 "its tiers must be question-answering models."
             )
-        return np.arange(engine.facts.outputs)
+        return engine.scoring(self.score), np.arange(engine.facts.outputs)
 
     def confidence(self, outputs: np.ndarray) -> np.ndarray:
         return outputs[:, 2].copy()  # the second tier writes over the outputs
@@ -172,5 +182,15 @@ class SpanReadout:
 
 
 def readout_of(label_names: Sequence[str], score: str) -> Readout:
-    """For a cascade's labels; without any, its answers are spans."""
-    return LabelReadout(tuple(label_names), score) if label_names else SpanReadout()
+    """For a cascade's labels; without any, its answers are spans.
+
+    Raises:
+        UserError: there is no such score for answers of this kind.
+    """
+    known, answers = (SCORES, "labels") if label_names else (tuple(SPAN_SCORES), "spans")
+    if score not in known:
+        raise UserError(
+            f"score is {score!r}; a cascade that answers with {answers} knows {', '.join(known)}. Correct it in the "
+            "cascade stage (--model.score), or in cascade.json."
+        )
+    return LabelReadout(tuple(label_names), score) if label_names else SpanReadout(score)

@@ -1,5 +1,6 @@
 """What runs a tier: from raw texts to its outputs, tokenisation included, whatever does the arithmetic."""
 
+import copy
 import os
 from abc import ABC, abstractmethod
 from collections import deque
@@ -12,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from tangodistill.data.length_batches import length_batches
-from tangodistill.data.spans import answers_of, best_spans
+from tangodistill.data.spans import SPAN_SCORES
 from tangodistill.data.tokenize import TextEncoder, TokenizedTexts
 from tangodistill.data.windows import WindowEncoder, Windows
 from tangodistill.runtime.cascade_folder import TierRecord
@@ -69,6 +70,8 @@ class Engine(ABC):
     """
 
     name: str
+    span_score: str = "max_probability"
+    """How a span tier finds its answers: one of `SPAN_SCORES`."""
 
     def __init__(
         self,
@@ -115,6 +118,12 @@ class Engine(ABC):
     def key(self) -> str:
         """What a threshold belongs to, as in cascade.json."""
         return engine_key(self.name, self.precision, self.length_configuration)
+
+    def scoring(self, span_score: str) -> Self:
+        """This engine, its model shared, with the answers of a span tier found by another of `SPAN_SCORES`."""
+        engine = copy.copy(self)
+        engine.span_score = span_score
+        return engine
 
     def outputs(
         self,
@@ -166,13 +175,14 @@ class Engine(ABC):
 
     def _spans(self, windows: Windows, batch_size: int, pad_to_max: bool) -> np.ndarray:
         """(n, 3) first character, the one behind the last, and probability of each example's answer."""
-        first, last = np.empty((2, len(windows)), np.int64)
-        probability = np.empty(len(windows))
+        score = SPAN_SCORES[self.span_score]
+        first, last = np.empty((2, len(windows), *score.shape), np.int64)
+        value = np.empty((len(windows), *score.shape))
         for rows, (start, end) in self._passes(windows.tokens, batch_size, pad_to_max):
             real = np.arange(start.shape[1]) < windows.lengths[rows, None]
             inside = windows.in_context(rows, start.shape[1])
-            first[rows], last[rows], probability[rows] = best_spans(start, end, real, inside)
-        answers = answers_of(windows, first, last, probability)
+            first[rows], last[rows], value[rows] = score.of_windows(start, end, real, inside)
+        answers = score.of_examples(windows, first, last, value)
         return np.stack([answers.start, answers.end, answers.confidence], axis=1).astype(np.float32)
 
     def _passes(

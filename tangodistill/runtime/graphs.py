@@ -12,7 +12,7 @@ import onnx
 import torch
 from transformers import PreTrainedModel
 
-from tangodistill.models.load import position_limit
+from tangodistill.positions import position_limit
 from tangodistill.runtime.exported import GRAPH_OF
 from tangodistill.runtime.torch_engine import tier_outputs
 from tangodistill.user_error import UserError

@@ -30,7 +30,11 @@ class CascadePredictor:
         threshold: defer where confidence < threshold, compared in float32.
         batch_sizes: of each tier.
         text_columns: one name, or two where the examples are pairs of texts.
-        score: confidence score of the first tier.
+        score: confidence score of the first tier: `max_probability`, `margin` or `entropy` of labels, `max_probability`
+            or `n_best` of spans, where it is how both tiers find their answers.
+
+    Raises:
+        UserError: no such score, or a tier that answers something else.
     """
 
     def __init__(
@@ -47,8 +51,7 @@ class CascadePredictor:
         self.text_columns = tuple(text_columns)
         self.readout = readout_of(self.label_names, score)
         self.first, self.second = (
-            Tier(engine, batch_size, self.readout.of(engine))
-            for engine, batch_size in zip(engines, batch_sizes, strict=True)
+            Tier(*self.readout.of(engine), batch_size) for engine, batch_size in zip(engines, batch_sizes, strict=True)
         )
 
     @classmethod

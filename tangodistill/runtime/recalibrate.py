@@ -30,9 +30,9 @@ def recalibrate(folder: Path, record: CascadeRecord) -> None:
     texts, pairs = rows["text"].tolist(), rows["text_pair"].tolist() if "text_pair" in rows else None
     readout = readout_of(record.label_names, record.score)
     for number, tier in enumerate(record.tiers, 1):
-        engine = recorded_engine(folder, tier)
+        engine, columns = readout.of(recorded_engine(folder, tier))
         outputs, seconds = _one_at_a_time(engine, texts, pairs, f"tier {number}")
-        outputs = outputs[:, readout.of(engine)]
+        outputs = outputs[:, columns]
         rows = rows.assign(**readout.columns(number, outputs, pairs, rows.get("gold")))
         rows[f"tier{number}_time_s"] = seconds
         if number == 1:

@@ -15,7 +15,7 @@ from tangodistill.models.bilstm import BiLSTMForSequenceClassification
 from tangodistill.models.dynamic_tinybert import DynamicBert
 from tangodistill.models.inputs import tensors
 from tangodistill.models.length_configuration import checked
-from tangodistill.models.load import position_limit
+from tangodistill.positions import position_limit
 from tangodistill.runtime.engine_key import Lengths, lengths_name
 from tangodistill.runtime.engines import Engine, TierFacts
 from tangodistill.runtime.tier_folder import load_tier

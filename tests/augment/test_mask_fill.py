@@ -26,7 +26,7 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 @pytest.fixture(autouse=True)
 def precise(monkeypatch, tmp_path):
     """In float32, so that near ties come out as in nlpaug; GloVe's copies stay in the test's folder."""
-    monkeypatch.setattr(masked_model, "_has_bfloat16", lambda device: False)
+    monkeypatch.setattr(masked_model, "has_bfloat16", lambda device: False)
     monkeypatch.setenv("TANGODISTILL_CACHE", str(tmp_path / "cache"))
     load_masked_model.cache_clear()
 

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from span_tokenizers import SQUAD
 
 from tangodistill.data import spans as module
-from tangodistill.data.spans import LONGEST_ANSWER, answers_of, best_spans, span_targets
+from tangodistill.data.spans import (
+    LONGEST_ANSWER,
+    N_BEST,
+    answers_of,
+    best_spans,
+    n_best_answers,
+    n_best_spans,
+    span_targets,
+)
 from tangodistill.data.windows import WindowEncoder, Windows
 from tangodistill.metrics import squad
 
@@ -174,11 +182,75 @@ def test_the_most_probable_window_answers_and_of_equals_the_earlier():
     assert answers.texts(CONTEXTS)[1:] == ["A", ""]
 
 
+# --- the n best spans of an example
+
+
+def slow_n_best(windows: Windows, start, end) -> list[tuple[int, int, float]]:
+    """One example, one window, one span at a time: characters and probability of the best."""
+    found = []
+    for example in range(windows.examples):
+        spans: dict[tuple[int, int], float] = {}
+        for window in np.flatnonzero(windows.example == example):
+            begin = windows.tokens.offsets[window]
+            places = [i for i in range(windows.lengths[window]) if windows.starts[begin + i] >= 0]
+            for i in places:
+                for j in (j for j in places if i <= j < i + LONGEST_ANSWER):
+                    key = int(windows.starts[begin + i]), int(windows.ends[begin + j])
+                    spans[key] = max(spans.get(key, -np.inf), float(start[window, i]) + float(end[window, j]))
+        best = sorted(((total, span) for span, total in spans.items()), reverse=True)[:N_BEST]
+        total = np.exp([each[0] for each in best])
+        found.append((*best[0][1], total[0] / total.sum()) if best else (0, 0, 0.0))
+    return found
+
+
+def n_best(windows: Windows, start, end, width: int):
+    mask = np.arange(width) < windows.lengths[:, None]
+    rows = range(len(windows))
+    return n_best_answers(windows, *n_best_spans(start, end, mask, windows.in_context(rows, width)))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 300), st.booleans())
+def test_n_best_equals_brute_force_whatever_the_padding(seed, padding, rounded):
+    windows = tiny_windows()
+    assert np.bincount(windows.example).tolist() == [3, 1, 1]  # many spans, few, and none
+    start, end = 3 * np.random.default_rng(seed).standard_normal((2, len(windows), 24)).astype(np.float32)
+    if rounded:  # as in bf16: many are equal
+        start, end = start.round(), end.round()
+    answers = n_best(windows, start, end, 24)
+    wide = [np.pad(logits, ((0, 0), (0, padding)), constant_values=1e4) for logits in (start, end)]
+    for ours, theirs in zip(vars(n_best(windows, *wide, 24 + padding)).values(), vars(answers).values(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    slow = slow_n_best(windows, start, end)
+    np.testing.assert_allclose(answers.confidence, [each[2] for each in slow], rtol=1e-9)
+    if not rounded:
+        assert list(zip(answers.start.tolist(), answers.end.tolist(), strict=True)) == [each[:2] for each in slow]
+
+
+def test_a_span_that_two_windows_hold_counts_once_where_it_is_best():
+    windows = tiny_windows()
+    offsets, (one, two) = windows.tokens.offsets, np.flatnonzero(windows.example == 0)[:2]
+    shared = np.intersect1d(windows.starts[offsets[one] : offsets[one + 1]],
+                            windows.starts[offsets[two] : offsets[two + 1]])[-1]  # fmt: skip
+    assert shared > 0
+    first, logit = np.zeros((len(windows), 1), np.int64), np.full((len(windows), 1), -np.inf)
+    for window, value in ((one, 1.0), (two, 3.0)):
+        first[window] = np.flatnonzero(windows.starts[offsets[window] : offsets[window + 1]] == shared)[0]
+        logit[window] = value
+    for swapped in (logit, logit[[1, 0, *range(2, len(windows))]]):
+        answers = n_best_answers(windows, first, first, swapped)
+        assert answers.start[0] == shared and answers.confidence.tolist() == [1, 0, 0]
+    first[one] += 1  # another span: the logits of windows are compared as they are
+    answers = n_best_answers(windows, first, first, logit)
+    assert answers.start[0] == shared and answers.confidence[0] == pytest.approx(1 / (1 + np.exp(-2)))
+
+
 def test_no_examples_at_all():
     windows = WindowEncoder.of(span_tokenizers.bert(), 24, 4, question_length=8).encode([], [])
     first, last = span_targets(windows, [], [])
     assert len(first) == len(last) == 0
     assert answers_of(windows, first, last, np.zeros(0)).texts([]) == []
+    several = np.zeros((0, N_BEST), np.int64)
+    assert n_best_answers(windows, several, several, np.zeros((0, N_BEST))).texts([]) == []
 
 
 def test_doctests():

@@ -130,7 +130,12 @@ def test_unreachable_hub_names_the_folder(monkeypatch):
         raise ConnectionError("offline")
 
     monkeypatch.setattr(hub, "load_dataset", unreachable)
-    assert error_of("rajpurkar/squad").endswith("or for squad the folder of its JSON files.")
+    told = error_of("rajpurkar/squad")
+    assert told.startswith(
+        "'rajpurkar/squad' is neither a file or folder here nor could it be fetched from the Hugging Face hub "
+        "(offline). Without the hub, give dataset.source (--data) a local path: "
+    )
+    assert told.endswith("or for squad the folder of its JSON files.")
 
 
 # --- bad input
@@ -199,7 +204,11 @@ def test_a_file_of_another_form(tmp_path):
     assert error_of(path) == f"{path}: not UTF-8 text (byte 0); save it as UTF-8."
     assert error_of(tmp_path / "no.json").startswith(f"{tmp_path}/no.json: no such file or folder.")
     path.unlink()
-    assert error_of(tmp_path) == f"{tmp_path}: no train-v1.1.json or train.json here; give the folder of SQuAD 1.1."
+    wanted = f"{tmp_path}: no train-v1.1.json or train.json here, but %s; give the folder of SQuAD 1.1."
+    assert error_of(tmp_path) == wanted % "no JSON files"
+    for name in ("train-v2.0.json", "dev-v2.0.json"):
+        (tmp_path / name).write_text('{"version": "v2.0", "data": []}')
+    assert error_of(tmp_path) == wanted % "dev-v2.0.json, train-v2.0.json"
 
 
 def test_settings_of_classification_are_refused(tmp_path):

@@ -13,7 +13,10 @@ from tangodistill.data.sources import DatasetConfig
 from tangodistill.modules import (
     CascadeData,
     CascadeModule,
+    DynamicSpanModule,
     DynamicTinyBertModule,
+    SpanData,
+    SpanTeacherModule,
     StudentModule,
     TeacherModule,
     TextData,
@@ -58,6 +61,16 @@ class DynamicTinyBert(Reproducible, DynamicTinyBertModule):
     pass
 
 
+class SpanTeacher(Reproducible, SpanTeacherModule):
+    pass
+
+
+class DynamicSpan(Reproducible, DynamicSpanModule):
+    def on_fit_start(self):
+        """The teacher stays in full precision too."""
+        super(DynamicSpanModule, self).on_fit_start()
+
+
 def work(inputs: Path, run: Path, out: Path, **processes) -> None:
     """Evaluates, trains and measures what a small run has made, each into a folder of its own below `out`."""
     dataset = DatasetConfig(str(inputs / "data.csv"))
@@ -79,6 +92,12 @@ def work(inputs: Path, run: Path, out: Path, **processes) -> None:
     }
     for name, student in students.items():
         fit(student, TransferData(dataset, str(run / "label"), BATCH), out / name, **processes)
+
+    questions = DatasetConfig(str(inputs / "questions"), task="squad")
+    reader = out / "fitted_span_teacher"
+    fit(SpanTeacher(str(inputs / "reader"), lr=2e-3), SpanData(questions, BATCH), reader, **processes)
+    dynamic = DynamicSpan(str(reader), str(reader), lr=1e-3)
+    fit(dynamic, SpanData(questions, BATCH), out / "fitted_dynamic_span", **processes)
 
     measuring = trainer(out / "cascade", **processes)
     cascade = CascadeModule(str(run / "student"), str(run / "teacher"), repeats=1)

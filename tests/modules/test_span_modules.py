@@ -28,6 +28,7 @@ from tangodistill.modules import (
 )
 from tangodistill.report.html import write_report
 from tangodistill.report.run_files import read_measured
+from tangodistill.runtime.cascade_folder import read_cascade
 from tangodistill.runtime.choose import choose
 from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.tuning import tune
@@ -69,7 +70,7 @@ def student(questions, dataset, teacher):
 
 @pytest.fixture(scope="module")
 def cascade(questions, dataset, teacher, student):
-    module = CascadeModule(str(student), str(teacher), repeats=1)
+    module = CascadeModule(str(student), str(teacher), repeats=1, score="n_best")
     trainer(questions / "run/cascade").validate(module, CascadeData(dataset), verbose=False)
     return questions / "run/cascade"
 
@@ -118,7 +119,7 @@ def test_a_student_learns_to_keep_fewer_tokens(questions, dataset, student, teac
     assert not np.allclose(alone, full, atol=1e-5)
 
 
-def test_the_cascade_measures_what_it_serves(cascade, dataset):
+def test_the_cascade_measures_what_it_serves(cascade, dataset, student):
     summary = json.loads((cascade / "summary.json").read_text())
     frame, rows = pd.read_parquet(cascade / "predictions.parquet"), load_roles(dataset).report
     wanted = ["example_id", "gold", "tier1_answer", "tier1_em", "tier1_f1", "tier2_answer", "tier2_em", "tier2_f1",
@@ -138,6 +139,10 @@ def test_the_cascade_measures_what_it_serves(cascade, dataset):
     assert [answer.tier for answer in served] == np.where(deferred, 2, 1).tolist()
     expected = np.where(deferred, frame["tier2_answer"], frame["tier1_answer"])
     assert [answer.answer for answer in served] == expected.tolist()
+    engine = TorchEngine.load(student, max_length=read_cascade(cascade).tiers[0].max_length)
+    sure = engine.scoring("n_best").outputs(rows["text"][:], rows["text_pair"][:])[:, 2]
+    np.testing.assert_allclose(frame["confidence"], sure, atol=1e-5)
+    np.testing.assert_allclose([answer.confidence for answer in served], sure, atol=1e-5)
 
 
 def test_dynamic_tinybert_stands_beside_a_cascade_of_spans(questions, dataset, teacher, student, tmp_path):
@@ -172,8 +177,12 @@ def test_export_tune_choose_and_report(cascade, capsys):
         engines = json.loads((cascade / "cascade.json").read_text())["tiers"]
         assert any(tier["engine"] == "onnxruntime" for tier in engines)
         CascadePredictor.from_pretrained(cascade)
+    measured = pd.read_parquet(cascade / "calibration_predictions.parquet")["confidence"]
     choose(str(cascade), keep=0.95)
     assert "keep 0.95 of tier 2" in capsys.readouterr().out
+    anew = pd.read_parquet(cascade / "calibration_predictions.parquet")["confidence"]
+    np.testing.assert_allclose(anew, measured, atol=1e-3)
+    assert not (anew == measured).all() and read_cascade(cascade).score == "n_best"
     answer = CascadePredictor.from_pretrained(cascade).predict(("is it so 1 ?", "the film is very lovely 42"))
     assert answer.answer in "the film is very lovely 42" and 0 <= answer.confidence <= 1
     page = write_report(cascade.parent)

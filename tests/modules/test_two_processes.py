@@ -13,7 +13,7 @@ import torch
 from in_processes import work
 from quiet_trainer import trainer
 from safetensors.torch import load_file
-from separable import write_roberta
+from separable import write_encoder, write_questions, write_roberta
 from small_run import SmallRun
 from test_kill import assert_equal_cascades
 
@@ -42,6 +42,8 @@ def python(*command) -> tuple[int, str]:
 def folders(inputs, labelled, student, tmp_path_factory):
     """The same work done by one process and by two."""
     write_roberta(inputs / "roberta", tokenizer=inputs / "encoder")
+    write_questions(inputs / "questions")
+    write_encoder(inputs / "reader", positions=128)
     one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
     work(inputs, student.parent, one)
     code, said = python(Path(__file__).with_name("in_processes.py"), inputs, student.parent, two)
@@ -56,7 +58,10 @@ def test_every_row_counts_once(folders, name):
     pd.testing.assert_frame_equal(*(pd.read_parquet(folder / "predictions.parquet") for folder in (one, two)))
 
 
-@pytest.mark.parametrize("name", ["encoder", "roberta", "student", "intermediate", "tinybert", "dynamic"])
+@pytest.mark.parametrize(
+    "name",
+    ["encoder", "roberta", "student", "intermediate", "tinybert", "dynamic", "span_teacher", "dynamic_span"],
+)
 def test_training_is_that_of_one_process_at_the_same_batch_size(folders, name):
     one, two = (folder / f"fitted_{name}" for folder in folders)
     left, right = (load_file(folder / "model.safetensors") for folder in (one, two))

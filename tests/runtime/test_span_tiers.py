@@ -52,6 +52,12 @@ def engine(tiers):
     return TorchEngine.load(tiers[0], max_length=LENGTH)
 
 
+@pytest.fixture(params=["max_probability", "n_best"])
+def scored(request, engine):
+    """An engine that finds its answers by either score."""
+    return engine.scoring(request.param)
+
+
 def test_an_answer_is_the_most_probable_span_of_all_windows(tiers, engine):
     model = BertForQuestionAnswering.from_pretrained(tiers[0]).eval()
     windows = WindowEncoder.of(span_tokenizers.bert(), LENGTH).encode(QUESTIONS[:1], CONTEXTS[:1])
@@ -74,15 +80,23 @@ def test_an_answer_is_the_most_probable_span_of_all_windows(tiers, engine):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 @pytest.mark.parametrize("pad_to_max", [False, True])
-def test_answers_depend_on_neither_batch_nor_padding_nor_order(engine, batch_size, pad_to_max):
-    alone = np.concatenate([engine.outputs([q], [c]) for q, c in zip(QUESTIONS, CONTEXTS, strict=True)])
-    np.testing.assert_allclose(engine.outputs(QUESTIONS, CONTEXTS, batch_size, pad_to_max), alone, **CLOSE)
-    turned = engine.outputs(QUESTIONS[::-1], CONTEXTS[::-1], batch_size, pad_to_max)[::-1]
+def test_answers_depend_on_neither_batch_nor_padding_nor_order(scored, batch_size, pad_to_max):
+    alone = np.concatenate([scored.outputs([q], [c]) for q, c in zip(QUESTIONS, CONTEXTS, strict=True)])
+    np.testing.assert_allclose(scored.outputs(QUESTIONS, CONTEXTS, batch_size, pad_to_max), alone, **CLOSE)
+    turned = scored.outputs(QUESTIONS[::-1], CONTEXTS[::-1], batch_size, pad_to_max)[::-1]
     np.testing.assert_allclose(turned, alone, **CLOSE)
 
 
-def test_an_empty_context_has_an_empty_answer_without_confidence(engine):
-    assert engine.outputs(QUESTIONS[2:3], CONTEXTS[2:3]).tolist() == [[0, 0, 0]]
+def test_an_empty_context_has_an_empty_answer_without_confidence(scored):
+    assert scored.outputs(QUESTIONS[2:3], CONTEXTS[2:3]).tolist() == [[0, 0, 0]]
+
+
+def test_either_score_finds_the_same_answer_in_one_window(engine):
+    asked = QUESTIONS[1:2], CONTEXTS[1:2]
+    assert len(engine.encoder.encode(*asked)) == 1
+    plain, among = engine.outputs(*asked)[0], engine.scoring("n_best").outputs(*asked)[0]
+    assert plain[:2].tolist() == among[:2].tolist() and plain[2] < among[2] < 1  # fewer spans share the probability
+    assert engine.span_score == "max_probability"
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
@@ -112,11 +126,12 @@ def test_a_cascade_answers_questions(tiers, threshold, tier):
     assert asdict(one) == pytest.approx(asdict(answers[1]), abs=1e-5)
 
 
-def test_the_threshold_decides_by_question(tiers):
+@pytest.mark.parametrize("score", ["max_probability", "n_best"])
+def test_the_threshold_decides_by_question(tiers, score):
     engines = [TorchEngine.load(folder, max_length=LENGTH) for folder in tiers]
-    sure = engines[0].outputs(QUESTIONS, CONTEXTS)[:, 2]
+    sure = engines[0].scoring(score).outputs(QUESTIONS, CONTEXTS)[:, 2]
     threshold = float(np.sort(sure)[1:3].mean())
-    cascade = CascadePredictor(engines, (), threshold, (4, 4), ("question", "context"))
+    cascade = CascadePredictor(engines, (), threshold, (4, 4), ("question", "context"), score)
     tiers_used = [answer.tier for answer in cascade.predict(list(zip(QUESTIONS, CONTEXTS, strict=True)))]
     assert tiers_used == np.where(sure < np.float32(threshold), 2, 1).tolist() and set(tiers_used) == {1, 2}
 
@@ -125,6 +140,18 @@ def test_a_classifier_is_no_tier_of_a_span_cascade(tiers, bert_folder):
     engines = [TorchEngine.load(tiers[0]), TorchEngine.load(bert_folder)]
     with pytest.raises(UserError, match="is a classifier, but this cascade answers questions by spans"):
         CascadePredictor(engines, (), 0.5, (1, 1), ("question", "context"))
+
+
+@pytest.mark.parametrize(
+    ("label_names", "score", "message"),
+    [
+        ((), "entropy", "score is 'entropy'; a cascade that answers with spans knows max_probability, n_best."),
+        (("a", "b"), "n_best", "score is 'n_best'; a cascade that answers with labels knows max_probability, margin, "),
+    ],
+)
+def test_a_score_belongs_to_a_kind_of_answer(label_names, score, message):
+    with pytest.raises(UserError, match=message):
+        CascadePredictor((), label_names, 0.5, score=score)
 
 
 def test_windows_are_batched_as_texts_are(engine):
