@@ -119,6 +119,13 @@ def test_another_search_in_the_same_place_is_refused(tmp_path):
         search(LAYERS, Landscape(), tmp_path, SETTINGS, iterations=1)
 
 
+def test_a_search_goes_on_where_its_model_was_moved(tmp_path):
+    for model in ("here", "there"):
+        search(LAYERS, Landscape(), tmp_path, {**SETTINGS, "model": model}, iterations=1)
+    search(LAYERS, Landscape(), tmp_path, {**SETTINGS, "model": "there"}, iterations=2)
+    assert record(tmp_path)["settings"]["model"] == "there" and len(record(tmp_path)["evaluations"]) == 20
+
+
 def test_parents_are_the_front_before_others():
     starts = generations(LAYERS, 0, {})
     found = {lengths: landscape(lengths) for lengths in [*next(starts), *next(starts)]}
