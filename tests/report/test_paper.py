@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from synthetic_deebert import add_deebert
+from synthetic_dynamic import add_dynamic
 from synthetic_paper import BERT, BILSTM, MINILM, ROBERTA, TINYBERT4, write_paper_run, write_span_run
 
 from tangodistill import cli, verbs
@@ -41,6 +42,8 @@ def runs(tmp_path_factory):
     write_paper_run(folder / "sst2", "sst2")
     write_paper_run(folder / "reviews", "custom", tiers=(BILSTM, MINILM))
     add_deebert(folder / "cola")
+    for name in ("cola", "squad"):
+        add_dynamic(folder / name)
     return folder
 
 
@@ -100,17 +103,22 @@ def test_a_row_without_a_run_is_empty_in_csv(written):
 
 def test_our_numbers_are_the_runs_own(runs, written):
     summary, row = summary_of(runs / "cola"), csv_rows(written / "table2.csv")["CoLA"]
-    sources = {"cascade": summary, **{kind: summary[kind] for kind in ("random", "oracle", "deebert")}}
+    sources = {
+        "cascade": summary,
+        **{kind: summary[kind] for kind in ("random", "oracle", "deebert", "dynamic_tinybert")},
+    }
     for share in ("99", "98"):
         for kind, source in sources.items():
             assert float(row[f"{kind}_{share}"]) == pytest.approx(source[f"speedup_at_{share}"]["batch1"])
-            if kind != "deebert":
+            if kind not in ("deebert", "dynamic_tinybert"):
                 assert float(row[f"{kind}_{share}_low"]) <= float(row[f"{kind}_{share}_high"])
     assert float(row["tier2_metric"]) == pytest.approx(summary["tiers"][1]["metrics"]["mcc"])
-    assert row["deebert_99_low"] == "" and (row["tier1"], row["tier2"], row["n"]) == ("TinyBERT4", "MiniLM-L6", "200")
+    assert row["deebert_99_low"] == row["dynamic_tinybert_99_low"] == ""
+    assert (row["tier1"], row["tier2"], row["n"]) == ("TinyBERT4", "MiniLM-L6", "200")
     at_99 = markdown_rows(written, "CoLA")[1]
     assert at_99[:2] == [r"TinyBERT4 → MiniLM-L6\*", "MCC"]
     assert at_99[4] == f"{summary['deebert']['speedup_at_99']['batch1']:.1f}×"
+    assert at_99[6] == f"{summary['dynamic_tinybert']['speedup_at_99']['batch1']:.1f}×"
     assert at_99[9].startswith(f"{summary['speedup_at_99']['batch1']:.1f}× [")
 
 
@@ -162,7 +170,8 @@ def test_figure_2_has_all_curves(runs):
     rows = read_rows([runs / "cola", runs / "squad"])
     figures = paper_figures(rows, {row.name: examples_of(row.run.measured) for row in rows if row.run})
     drawn = [{line.get_gid() for line in axes.lines if line.get_gid()} for axes in figures["figure2"].axes]
-    classes, spans = {"cascade", "random", "oracle", "deebert"}, {"cascade", "random", "oracle"}
+    spans = {"cascade", "random", "oracle", "dynamic_tinybert"}
+    classes = spans | {"deebert"}
     assert drawn == [classes, set(), set(), set(), spans, set()]
     heat = {row.name: len(axes.patches) for row, axes in zip(rows, figures["figure4"].axes, strict=True)}
     assert heat["CoLA"] == heat["SQuAD"] == 20 and heat["SST-2"] == 0
