@@ -24,12 +24,12 @@ import torch
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
 from tangodistill.latency.machine import describe_machine
-from tangodistill.length_evolution import BROOD, generations
-from tangodistill.length_search import Evaluate, evaluation
+from tangodistill.lengths.evolution import BROOD, generations
+from tangodistill.lengths.pareto import hypervolume, pareto_front
+from tangodistill.lengths.search import Evaluate, evaluation
 from tangodistill.models import DynamicTinyBertForSequenceClassification
 from tangodistill.models.dynamic_tinybert import DynamicBert, DynamicTinyBertForQuestionAnswering
 from tangodistill.models.length_configuration import Lengths, sample
-from tangodistill.pareto import hypervolume, pareto_front
 from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.scored_examples import ScoredExamples
 

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from tangodistill.data.sources import DatasetConfig
-from tangodistill.length_front import spread_over_front
+from tangodistill.lengths.front import read_front
 from tangodistill.models.dynamic_tinybert import DynamicBert
 from tangodistill.models.length_configuration import Lengths, checked
 from tangodistill.runtime.cascade_folder import EXPORT_RECORD
@@ -28,6 +28,7 @@ from tangodistill.tier_pair import TierPair
 from tangodistill.user_error import UserError
 
 CALIBRATION_TEXTS = 256  # that ranges are read off
+CONFIGURATIONS = 4  # of lengths, beside the full network
 Format = Literal[
     *("torch-bf16", "onnxruntime-fp32", "onnxruntime-int8", "onnxruntime-int8_static"),
     *("openvino-fp32", "openvino-bf16", "openvino-int8_static"),
@@ -145,7 +146,7 @@ def _configurations(pair: TierPair, folder: str) -> dict[int, list[Lengths]]:
         if isinstance(model, DynamicBert):
             layers = model.config.num_hidden_layers
             own = checked(model.config.length_configuration, layers)
-            return {tier: [each for each in spread_over_front(folder, layers) if each != own]}
+            return {tier: [each for each in read_front(folder, layers).spread(CONFIGURATIONS) if each != own]}
     raise UserError(
         f"--lengths {folder}: neither {pair.tiers[0]} nor {pair.tiers[1]} is a Dynamic-TinyBERT, and other models keep "
         "all tokens. Leave --lengths out."

@@ -17,7 +17,7 @@ from tangodistill.data.sources import DatasetConfig
 from tangodistill.exporting import accepted, by_lengths
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
 from tangodistill.latency.machine import cpu_model, describe_machine
-from tangodistill.length_choice import cheapest_first_tier
+from tangodistill.lengths.choice import cheapest_first_tier
 from tangodistill.runtime.cascade_folder import read_cascade, write_record
 from tangodistill.runtime.engine_key import Lengths, split_key
 from tangodistill.runtime.engines import available_cores

@@ -33,7 +33,7 @@ VERBS = {
 FUNCTIONS = {
     "augment": "tangodistill.augment.pipeline:augment",
     "label": "tangodistill.labelling:label",
-    "search": "tangodistill.length_search:search_lengths",
+    "search": "tangodistill.lengths.search:search_lengths",
     "export": "tangodistill.exporting:export",
     "tune": "tangodistill.tuning:tune",
     "choose": "tangodistill.runtime.choose:choose",

@@ -1,6 +1,5 @@
 """A Dynamic-TinyBERT beside the cascade: its length configurations timed among the tiers' own passes."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 
 from tangodistill.cascade.speedup import point_keeping
 from tangodistill.cascade.summary import speedups_kept
+from tangodistill.lengths.front import read_front
 from tangodistill.models.dynamic_tinybert import DynamicTinyBertConfig
 from tangodistill.models.length_configuration import Lengths, checked
 from tangodistill.modules.one_by_one import OneByOne
@@ -20,7 +20,6 @@ from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
-RECORD = "length_search.json"
 MOST = 8  # configurations: each costs passes over all report examples
 
 
@@ -43,36 +42,20 @@ def load_searched(folder: str | None, task: Task, readout: Readout) -> SearchedL
     """
     if folder is None:
         return None
-    record = Path(folder) / RECORD
-    try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-        model, rows = content["settings"]["model"], content["front"]
-        times = {tuple(row["lengths"]): float(row["time_share"]) for row in rows}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    front = read_front(folder)
+    if not Path(front.model).is_dir():
         raise UserError(
-            f"model.dynamic: {record} cannot be read ({error}). Give the folder that the verb `search` wrote."
-        ) from error
-    if not Path(model).is_dir():
-        raise UserError(f"{record} is of the model {model}, which is not there. Put it back, or search anew.")
-    engine = TorchEngine.load(model, max_length=task.max_length)
+            f"{folder} is a search of the model {front.model}, which is not there. Put it back, or search anew."
+        )
+    engine = TorchEngine.load(front.model, max_length=task.max_length)
     config = engine.model.config
     if not isinstance(config, DynamicTinyBertConfig):
-        raise UserError(f"{record} is of {model}, now a {config.model_type}, which keeps all tokens. Search anew.")
-    full = (1.0,) * config.num_hidden_layers
-    faster = sorted((time, lengths) for lengths, time in times.items() if time < 1 and lengths != full)
-    found = [checked(lengths, len(full)) for _, lengths in faster] + [full]
-    chosen = spread(np.array([time for time, _ in faster] + [1.0]), MOST)
-    return SearchedLengths(*readout.of(engine), [found[i] for i in chosen])
-
-
-def spread(times: np.ndarray, count: int) -> np.ndarray:
-    """Indices of at most `count` of the ascending times, first and last among them, about evenly apart.
-
-    >>> spread(np.array([0.1, 0.12, 0.5, 1.0]), 3).tolist()
-    [0, 2, 3]
-    """
-    wanted = np.linspace(times[0], times[-1], count)
-    return np.unique(np.abs(times[:, None] - wanted).argmin(axis=0))
+        raise UserError(
+            f"{folder} is a search of {front.model}, now a {config.model_type}, which keeps all tokens. Search anew."
+        )
+    layers = config.num_hidden_layers
+    faster = [checked(lengths, layers) for lengths in front.spread(MOST - 1)]
+    return SearchedLengths(*readout.of(engine), [*faster, (1.0,) * layers])
 
 
 class LengthsMeasurement:

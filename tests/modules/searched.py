@@ -3,7 +3,7 @@
 from transformers import AutoConfig
 
 from tangodistill.data.tokenize import load_tokenizer
-from tangodistill.length_search import search
+from tangodistill.lengths.search import search
 from tangodistill.models import DynamicTinyBertForQuestionAnswering
 from tangodistill.models.load import load_classifier, load_span_model
 

@@ -14,7 +14,7 @@ from tangodistill import CascadePredictor, tuning
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
 from tangodistill.exporting import export
-from tangodistill.length_front import RECORD
+from tangodistill.lengths.front import RECORD
 from tangodistill.models import DynamicTinyBertForQuestionAnswering, DynamicTinyBertForSequenceClassification
 from tangodistill.modules import CascadeData, CascadeModule
 from tangodistill.runtime.cascade_folder import read_cascade

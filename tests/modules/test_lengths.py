@@ -10,9 +10,10 @@ from searched import write_dynamic, write_search
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from tangodistill.data.splits import load_roles
+from tangodistill.lengths.front import RECORD
 from tangodistill.models import DynamicTinyBertForSequenceClassification
 from tangodistill.modules import CascadeData, CascadeModule, lengths
-from tangodistill.modules.lengths import MOST, RECORD, load_searched
+from tangodistill.modules.lengths import MOST, load_searched
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.html import write_report
 from tangodistill.report.run_files import read_measured
@@ -102,7 +103,9 @@ def test_configurations_are_spread_over_the_faster_part_of_the_front(searched, d
 def test_a_folder_without_a_search_is_refused(content, tmp_path):
     if content is not None:
         (tmp_path / RECORD).write_text(content)
-    with pytest.raises(UserError, match=r"length_search.json cannot be read .* Give the folder that the verb `search`"):
+    with pytest.raises(
+        UserError, match=r"Cannot read .*length_search.json .* Give the folder that `python -m tangodistill search`"
+    ):
         load_searched(str(tmp_path), None, None)
 
 
@@ -113,7 +116,7 @@ def test_a_model_that_is_gone_or_another_is_refused(teacher, student, dataset, t
         trainer(tmp_path / "cascade").validate(module, CascadeData(dataset), verbose=False)
     record = (search / RECORD).read_text()
     (search / RECORD).write_text(record.replace(str(teacher), "nowhere"))
-    with pytest.raises(UserError, match="is of the model nowhere, which is not there"):
+    with pytest.raises(UserError, match="is a search of the model nowhere, which is not there"):
         load_searched(str(search), None, None)
 
 

@@ -11,7 +11,7 @@ from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
 from tangodistill import exporting, tuning
 from tangodistill.exporting import accepted, export
-from tangodistill.length_front import RECORD
+from tangodistill.lengths.front import RECORD
 from tangodistill.models import DynamicTinyBertForSequenceClassification
 from tangodistill.runtime import engine_key
 from tangodistill.runtime.cascade_folder import EXPORT_RECORD, GRAPHS, read_cascade, write_record

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tangodistill.cascade.confidence import confidence
-from tangodistill.length_choice import cheapest_first_tier
+from tangodistill.lengths.choice import cheapest_first_tier
 from tangodistill.runtime.tuned import Timing
 from tangodistill.tier_pair import TierPair
 
@@ -32,7 +32,9 @@ def label_pair(skills):
         return np.stack([-margin, margin], axis=1).astype(np.float32)
 
     tiers = {key: logits(skill) for key, skill in skills.items()}, {SECOND.key: logits(3.0)}
-    return Answered(("no", "yes"), "accuracy", ["a"] * N, None, labels.tolist(), tiers, (), None)
+    return Answered(
+        ("no", "yes"), "accuracy", ["a"] * N, None, labels.tolist(), tiers=tiers, exported=(), max_length=None
+    )
 
 
 def cost_by_hand(pair, timing):

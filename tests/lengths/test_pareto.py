@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tangodistill import pareto
-from tangodistill.pareto import hypervolume, pareto_front, upper_hull
+from tangodistill.lengths import pareto
+from tangodistill.lengths.pareto import hypervolume, pareto_front, upper_hull
 
 few = st.integers(0, 6).map(float)  # few values: many ties
 points = st.lists(st.tuples(few, few), min_size=1, max_size=20).map(lambda rows: tuple(np.array(rows).T))

@@ -17,11 +17,11 @@ from tangodistill.data.splits import load_roles
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model
 from tangodistill.latency.timer import time_interleaved
-from tangodistill.length_evolution import generations
-from tangodistill.length_front import RECORD
+from tangodistill.lengths.evolution import generations
+from tangodistill.lengths.front import RECORD
+from tangodistill.lengths.pareto import pareto_front
 from tangodistill.models.dynamic_tinybert import DynamicBert
 from tangodistill.models.length_configuration import Lengths
-from tangodistill.pareto import pareto_front
 from tangodistill.report.canvas import save
 from tangodistill.report.lengths import front_table, length_figure
 from tangodistill.runtime.torch_engine import TorchEngine

@@ -11,19 +11,20 @@ import torch
 from separable import write_encoder, write_questions, write_table
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertForQuestionAnswering
 
-from tangodistill import cli, length_evolution
+from tangodistill import cli
 from tangodistill.config import write_yaml
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
-from tangodistill.length_evolution import generations, parents
-from tangodistill.length_search import RECORD, evaluation, search, search_lengths
+from tangodistill.lengths import evolution
+from tangodistill.lengths.evolution import generations, parents
+from tangodistill.lengths.pareto import hypervolume, pareto_front
+from tangodistill.lengths.search import RECORD, evaluation, search, search_lengths
 from tangodistill.metrics import squad
 from tangodistill.models.dynamic_tinybert import (
     DynamicTinyBertForQuestionAnswering,
     DynamicTinyBertForSequenceClassification,
 )
 from tangodistill.models.length_configuration import checked, sample, smallest
-from tangodistill.pareto import hypervolume, pareto_front
 from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.scored_examples import ScoredExamples
 from tangodistill.user_error import UserError
@@ -209,4 +210,4 @@ def test_spans_are_scored_as_squad_scores_them(questions, metric):
 
 
 def test_doctests():
-    assert doctest.testmod(length_evolution).failed == 0
+    assert doctest.testmod(evolution).failed == 0

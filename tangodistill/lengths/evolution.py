@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from tangodistill.lengths.pareto import pareto_front, upper_hull
 from tangodistill.models.length_configuration import Lengths, crossover, mutate, sample, smallest
-from tangodistill.pareto import pareto_front, upper_hull
 
 POPULATION = 20
 BROOD = 10
