@@ -73,7 +73,7 @@ def test_spans_are_compared_by_their_grades():
         {"torch-fp32@0.5": spans([right, wrong, wrong, wrong], sure), "torch-fp32": spans([right] * 3 + [wrong], sure)},
         {SECOND.key: spans([right] * 4, sure)},
     )
-    pair = Answered((), "f1", ["where"] * 4, contexts, gold, tiers, (), None)
+    pair = Answered((), "f1", ["where"] * 4, contexts, gold, tiers=tiers, exported=(), max_length=None)
     first = [Timing(1, "torch-fp32@0.5", 1, 1, 200.0, 200.0), Timing(1, "torch-fp32", 1, 1, 100.0, 100.0)]
     assert cheapest_first_tier(pair, first, SECOND, 1.0) is first[1]
     assert [timing.deferral_rate for timing in first] == [0.75, 0.25]
