@@ -27,8 +27,9 @@ def front_table(record: Mapping) -> Table:
     table = Table(title=data_name(settings), caption=f"{caption}; {settings['machine']}")
     for name in ("time", f"{settings['metric']} ×100", "tokens kept in each layer"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in [evaluations[0], *reversed(_useful(record, "front"))]:
-        lengths = "full network" if row is evaluations[0] else " ".join(f"{share:.0%}" for share in row["lengths"])
+    full = evaluations[0]
+    for row in [full, *(row for row in reversed(_useful(record, "front")) if row["lengths"] != full["lengths"])]:
+        lengths = "full network" if row is full else " ".join(f"{share:.0%}" for share in row["lengths"])
         table.add_row(percent(row["time_share"]), hundredfold(row["score"]), lengths)
     return table
 
