@@ -20,6 +20,8 @@ from test_kill import assert_equal_cascades
 
 from tangodistill.modules import CascadeData, CascadeModule
 
+BLIND = ("qa_outputs.bias", "layer.1.output.LayerNorm.bias")
+"""What a span model adds to the logits of all tokens alike: no softmax sees it, so rounding errors move it."""
 TWO = {"devices": 2, "strategy": "ddp", "accelerator": "cpu"}
 
 
@@ -66,7 +68,8 @@ def test_every_row_counts_once(folders, name):
 def test_training_is_that_of_one_process_at_the_same_batch_size(folders, name):
     one, two = (folder / f"fitted_{name}" for folder in folders)
     left, right = (load_file(folder / "model.safetensors") for folder in (one, two))
-    assert all(torch.allclose(left[key], right[key], atol=1e-4) for key in left)
+    seen = [key for key in left if "qa_outputs.bias" not in left or not key.endswith(BLIND)]
+    assert len(seen) >= len(left) - 2 and all(torch.allclose(left[key], right[key], atol=1e-4) for key in seen)
     scores = [json.loads((folder / "metrics.json").read_text()) for folder in (one, two)]
     assert scores[0] == pytest.approx(scores[1], abs=0.005)
     assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
