@@ -22,7 +22,7 @@ from torch import nn
 from tangodistill.data.length_batches import tokens_per_text
 from tangodistill.latency.machine import cpu_model
 from tangodistill.runtime.cascade_folder import read_cascade
-from tangodistill.runtime.engines import Engine, load_engine
+from tangodistill.runtime.engines import Engine, recorded_engine
 from tangodistill.runtime.tier_folder import load_tier
 
 
@@ -86,9 +86,8 @@ def main() -> None:
     texts = pd.read_parquet(arguments.cascade / "calibration_predictions.parquet")["text"].tolist()
     print(f"{cpu_model()}, {torch.get_num_threads()} threads; {len(texts):,} calibration texts")
     for tier in record.tiers:
-        folder = arguments.cascade / tier.path
-        engine = load_engine(folder, tier.engine, tier.precision, tier.max_length, tier.threads)
-        report(engine, load_tier(folder)[0], tier.batch_size, texts, arguments.repeats)
+        engine = recorded_engine(arguments.cascade, tier)
+        report(engine, load_tier(arguments.cascade / tier.path)[0], tier.batch_size, texts, arguments.repeats)
 
 
 if __name__ == "__main__":

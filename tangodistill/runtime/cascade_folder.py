@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tangodistill.runtime.engine_key import engine_key
 from tangodistill.user_error import UserError
 
 FORMAT_VERSION = 1
@@ -32,6 +33,12 @@ class TierRecord:
     batch_size: int = 1  # examples per forward pass, the fastest that was measured
     threads: int | None = None  # None: as the process has them
     max_length: int | None = None  # tokens; None: what the tier allows
+    length_configuration: list[float] | None = None  # of a Dynamic-TinyBERT; None: its folder's own
+
+    @property
+    def key(self) -> str:
+        """What its threshold belongs to: another engine, precision or length configuration has other confidences."""
+        return engine_key(self.engine, self.precision, self.length_configuration)
 
 
 @dataclass
@@ -43,22 +50,19 @@ class CascadeRecord:
     label_names: list[str]  # the order of the cascade's logits, whatever each tier's own
     tiers: list[TierRecord]
     score: str = "max_probability"
-    thresholds: dict[str, float] = field(default_factory=dict)  # "engine-precision" of the first tier -> defer below
+    thresholds: dict[str, float] = field(default_factory=dict)  # key of the first tier -> defer below
     chosen: dict[str, Any] = field(default_factory=dict)  # the operating point, its target, and what it was chosen on
     cpu: str = ""  # model of the CPU that batch sizes and times were measured on
-    calibrated_with: list[str] = field(
-        default_factory=list
-    )  # "engine-precision" of both tiers, in the calibration file
+    calibrated_with: list[str] = field(default_factory=list)  # keys of both tiers, in the calibration file
     format_version: int = FORMAT_VERSION
 
     @property
     def keys(self) -> list[str]:
-        """Engine and precision of each tier, as in `thresholds`."""
-        return [f"{tier.engine}-{tier.precision}" for tier in self.tiers]
+        """Of each tier, as in `thresholds`."""
+        return [tier.key for tier in self.tiers]
 
-    def threshold_for(self, engine: str, precision: str) -> float:
-        """The threshold chosen with this engine and precision of the first tier: another one's doesn't hold."""
-        key = f"{engine}-{precision}"
+    def threshold_for(self, key: str) -> float:
+        """The threshold chosen with this key of the first tier: another one's doesn't hold."""
         if key not in self.thresholds:
             raise UserError(
                 f"the cascade has no threshold for {key} (it has {', '.join(self.thresholds) or 'none'}): "
@@ -132,7 +136,16 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
                 f"{path} names the tier folder {tier.path!r}, which is not beside it, or is empty. "
                 "Copy the whole folder."
             )
+        if not _is_length_configuration(tier.length_configuration):
+            raise UserError(
+                f"{path}: length_configuration of {tier.path} is {tier.length_configuration!r}; give a list such as "
+                "[1, 0.6, 0.3, 0.1], or null for the tier's own."
+            )
     return record
+
+
+def _is_length_configuration(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(share, int | float) for share in value))
 
 
 def _place_tier(source: Path, graphs: Path, target: Path) -> None:
@@ -146,10 +159,10 @@ def _place_tier(source: Path, graphs: Path, target: Path) -> None:
             shutil.copyfile(source / name, temporary / name)
     for weights in sorted(source.glob("*.safetensors")):
         _link_or_copy(weights.resolve(), temporary / weights.name)
-    if graphs.is_dir():
-        (temporary / GRAPHS).mkdir()
-        for file in sorted(graphs.iterdir()):
-            _link_or_copy(file.resolve(), temporary / GRAPHS / file.name)
+    for file in sorted(path for path in graphs.rglob("*") if path.is_file()):
+        copy = temporary / GRAPHS / file.relative_to(graphs)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        _link_or_copy(file.resolve(), copy)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
 

@@ -103,8 +103,7 @@ def _is_as_measured(folder: Path, record: CascadeRecord) -> bool:
 
 
 def _write(folder: Path, record: CascadeRecord, target: str, chosen: ChosenPoint) -> None:
-    first = record.tiers[0]
-    record.thresholds = {**record.thresholds, f"{first.engine}-{first.precision}": chosen.threshold}
+    record.thresholds = {**record.thresholds, record.tiers[0].key: chosen.threshold}
     chosen_on = record.chosen.get("chosen_on", "calibration")
     # measured_s: the point was not run for real
     record.chosen = {"target": target, "chosen_on": chosen_on, **asdict(chosen), "measured_s": None}

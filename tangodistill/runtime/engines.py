@@ -15,6 +15,8 @@ from tangodistill.data.length_batches import length_batches
 from tangodistill.data.spans import answers_of, best_spans
 from tangodistill.data.tokenize import TextEncoder, TokenizedTexts
 from tangodistill.data.windows import WindowEncoder, Windows
+from tangodistill.runtime.cascade_folder import TierRecord
+from tangodistill.runtime.engine_key import Lengths, engine_key
 from tangodistill.user_error import UserError
 
 PRECISIONS = {
@@ -63,28 +65,41 @@ class Engine(ABC):
         precision: of the arithmetic, one of `PRECISIONS`.
         threads: cores that one forward pass uses. In a run over batches as many passes as the cores allow run side by
             side. None: one pass at a time, on the cores that the process uses anyway.
+        length_configuration: that was chosen for a Dynamic-TinyBERT. None: the folder's own, or another model.
     """
 
     name: str
 
     def __init__(
-        self, facts: TierFacts, encoder: TextEncoder | WindowEncoder, precision: str, threads: int | None = None
+        self,
+        facts: TierFacts,
+        encoder: TextEncoder | WindowEncoder,
+        precision: str,
+        threads: int | None = None,
+        length_configuration: Lengths | None = None,
     ):
         self.facts, self.encoder, self.precision, self.threads = facts, encoder, precision, threads
+        self.length_configuration = length_configuration
         self.passes_at_once = max(1, available_cores() // threads) if threads else 1
         self._pool = ThreadPoolExecutor(self.passes_at_once) if self.passes_at_once > 1 else None
 
     @classmethod
     @abstractmethod
     def load(
-        cls, folder: str | Path, precision: str = "fp32", max_length: int | None = None, threads: int | None = None
+        cls,
+        folder: str | Path,
+        precision: str = "fp32",
+        max_length: int | None = None,
+        threads: int | None = None,
+        length_configuration: Sequence[float] | None = None,
     ) -> Self:
         """The engine of a tier folder.
 
-        Args: `max_length` tokens kept of an example, where the tier allows more; `threads` of one forward pass.
+        Args: `max_length` tokens kept of an example, where the tier allows more; `threads` of one forward pass;
+            `length_configuration` of a Dynamic-TinyBERT, None for the folder's own.
 
         Raises:
-            UserError: a file is missing or damaged; names it.
+            UserError: a file is missing or damaged, or the tier has no such length configuration; names it.
         """
 
     @property
@@ -98,8 +113,8 @@ class Engine(ABC):
 
     @property
     def key(self) -> str:
-        """Engine and precision, as in cascade.json."""
-        return f"{self.name}-{self.precision}"
+        """What a threshold belongs to, as in cascade.json."""
+        return engine_key(self.name, self.precision, self.length_configuration)
 
     def outputs(
         self,
@@ -199,12 +214,19 @@ class Engine(ABC):
 
 
 def load_engine(
-    folder: str | Path, name: str, precision: str, max_length: int | None = None, threads: int | None = None
+    folder: str | Path,
+    name: str,
+    precision: str,
+    max_length: int | None = None,
+    threads: int | None = None,
+    length_configuration: Sequence[float] | None = None,
 ) -> Engine:
     """The engine of a tier folder; imports just the library that it runs on.
 
+    Args: `length_configuration` of a Dynamic-TinyBERT, None for the folder's own; others as of `Engine.load`.
+
     Raises:
-        UserError: no such engine or precision; a file is missing or damaged; names it.
+        UserError: no such engine, precision or length configuration; a file is missing or damaged; names it.
     """
     if precision not in PRECISIONS.get(name, ()):
         known = ", ".join(f"{engine}-{kind}" for engine, kinds in PRECISIONS.items() for kind in kinds)
@@ -215,7 +237,17 @@ def load_engine(
         from tangodistill.runtime.onnx_engine import OnnxEngine as chosen
     else:
         from tangodistill.runtime.openvino_engine import OpenVinoEngine as chosen
-    return chosen.load(folder, precision, max_length, threads)
+    return chosen.load(folder, precision, max_length, threads, length_configuration)
+
+
+def recorded_engine(folder: str | Path, tier: TierRecord) -> Engine:
+    """The engine of a cascade folder's tier, as its record says.
+
+    Raises:
+        UserError: as `load_engine`.
+    """
+    settings = tier.engine, tier.precision, tier.max_length, tier.threads, tier.length_configuration
+    return load_engine(Path(folder) / tier.path, *settings)
 
 
 def label_columns(engine: Engine, label_names: Sequence[str]) -> np.ndarray:

@@ -3,6 +3,7 @@
 import json
 import os
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self
@@ -12,11 +13,13 @@ from tokenizers import Tokenizer
 from tangodistill.data.tokenize import TextEncoder
 from tangodistill.data.windows import WindowEncoder
 from tangodistill.runtime.cascade_folder import GRAPHS
+from tangodistill.runtime.engine_key import Lengths, lengths_name
 from tangodistill.runtime.engines import Engine, TierFacts
 from tangodistill.user_error import UserError
 
 FACTS = "tier.json"
 TOKENIZER = "tokenizer.json"
+LENGTHS = "lengths-"  # sub-folders for graphs of other length configurations
 GRAPH_OF = {"fp32": "fp32.onnx", "bf16": "fp32.onnx", "int8": "int8.onnx", "int8_static": "int8_static.onnx"}
 """Of each precision; OpenVINO runs the fp32 graph in bf16."""
 
@@ -27,18 +30,30 @@ def write_facts(folder: Path, facts: TierFacts) -> None:
     os.replace(partial, folder / FACTS)
 
 
+def graphs_folder(folder: str | Path, lengths: Lengths | None = None) -> Path:
+    """Where a tier folder's graphs of a length configuration lie; without one, those of the tier's own."""
+    graphs = Path(folder) / GRAPHS
+    return graphs if lengths is None else graphs / f"{LENGTHS}{lengths_name(lengths)}"
+
+
 def read_exported(
-    folder: str | Path, precision: str, max_length: int | None = None
+    folder: str | Path, precision: str, max_length: int | None = None, lengths: Lengths | None = None
 ) -> tuple[TierFacts, TextEncoder | WindowEncoder, Path]:
     """Facts, encoder and graph of a tier folder; texts are cut to `max_length` tokens, or to what the tier allows.
 
     Raises:
-        UserError: not exported, not in this precision, or a file is damaged; names it.
+        UserError: not exported, not in this precision or length configuration, or a file is damaged; names it.
     """
-    exported = Path(folder) / GRAPHS
-    graph = exported / GRAPH_OF[precision]
+    exported = graphs_folder(folder)
+    graph = graphs_folder(folder, lengths) / GRAPH_OF[precision]
+    if lengths is not None and not graph.parent.is_dir():
+        found = sorted({path.parent.name.removeprefix(LENGTHS) for path in exported.glob(f"{LENGTHS}*/*.onnx")})
+        raise UserError(
+            f"{folder} was not exported with the length configuration {lengths_name(lengths)} "
+            f"(but with: {', '.join(found) or 'none'}). Write it with `python -m tangodistill export --lengths`."
+        )
     if not graph.is_file():
-        found = ", ".join(sorted(path.stem for path in exported.glob("*.onnx"))) or "none"
+        found = ", ".join(sorted(path.stem for path in graph.parent.glob("*.onnx"))) or "none"
         raise UserError(f"{graph} is missing (exported here: {found}). Write it with `python -m tangodistill export`.")
     facts = _read(exported / FACTS, lambda path: _facts(json.loads(path.read_text(encoding="utf-8"))))
     tokenizer = _read(exported / TOKENIZER, lambda path: Tokenizer.from_file(str(path)))
@@ -53,10 +68,16 @@ class ExportedEngine(Engine):
 
     @classmethod
     def load(
-        cls, folder: str | Path, precision: str = "fp32", max_length: int | None = None, threads: int | None = None
+        cls,
+        folder: str | Path,
+        precision: str = "fp32",
+        max_length: int | None = None,
+        threads: int | None = None,
+        length_configuration: Sequence[float] | None = None,
     ) -> Self:
-        facts, encoder, graph = read_exported(folder, precision, max_length)
-        engine = cls(facts, encoder, precision, threads)
+        lengths = None if length_configuration is None else tuple(length_configuration)
+        facts, encoder, graph = read_exported(folder, precision, max_length, lengths)
+        engine = cls(facts, encoder, precision, threads, lengths)
         try:
             engine._open(graph)
         except Exception as error:  # those of the engines share no base class

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from tangodistill.runtime.engine_key import engine_key
 from tangodistill.user_error import UserError
 
 
@@ -33,12 +34,16 @@ def read_metric(folder: Path) -> str:
 
 
 def read_keys(folder: Path) -> list[str]:
-    """Engine and precision of each tier when the cascade was measured.
+    """Of each tier when the cascade was measured, as in cascade.json.
 
     Raises:
         UserError: summary.json is missing or damaged.
     """
-    return _summary(folder, lambda summary: [f"{tier['engine']}-{tier['precision']}" for tier in summary["tiers"]])
+    return _summary(folder, lambda summary: [_key(tier) for tier in summary["tiers"]])
+
+
+def _key(tier: dict) -> str:
+    return engine_key(tier["engine"], tier["precision"], tier.get("length_configuration"))
 
 
 def _summary(folder: Path, part: Callable[[dict], Any]) -> Any:

@@ -12,7 +12,7 @@ from tangodistill.runtime.answer_queue import AnswerQueue, Chunk, Tier
 from tangodistill.runtime.answers import Answers, Prediction, SpanPrediction, readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade
 from tangodistill.runtime.chunks import chunks, punctual_chunks
-from tangodistill.runtime.engines import BATCH_DEPENDENT, Engine, load_engine
+from tangodistill.runtime.engines import BATCH_DEPENDENT, Engine, recorded_engine
 from tangodistill.user_error import UserError
 
 Answer = Prediction | SpanPrediction
@@ -61,10 +61,7 @@ class CascadePredictor:
         record = read_cascade(folder)
         threshold = _threshold_that_holds(record, folder)
         return cls(
-            [
-                load_engine(Path(folder) / tier.path, tier.engine, tier.precision, tier.max_length, tier.threads)
-                for tier in record.tiers
-            ],
+            [recorded_engine(folder, tier) for tier in record.tiers],
             record.label_names,
             threshold,
             [tier.batch_size for tier in record.tiers],
@@ -199,7 +196,7 @@ def _threshold_that_holds(record: CascadeRecord, folder: str | Path) -> float:
             f"{folder}: the first tier's answers in {gate.precision} depend on their batch, so no threshold holds. "
             "Run `python -m tangodistill tune` on the folder."
         )
-    threshold = record.threshold_for(gate.engine, gate.precision)
+    threshold = record.threshold_for(gate.key)
     if record.calibrated_with not in ([], record.keys):  # `tune` has changed an engine since
         raise UserError(
             f"{folder}: its threshold was chosen with {' and '.join(record.calibrated_with)}, and it runs on "

@@ -10,7 +10,7 @@ from rich.progress import track
 
 from tangodistill.runtime.answers import readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
-from tangodistill.runtime.engines import Engine, load_engine
+from tangodistill.runtime.engines import Engine, recorded_engine
 from tangodistill.runtime.measured_files import read_table
 from tangodistill.runtime.tuned import tuned_for_this_cpu
 from tangodistill.user_error import UserError
@@ -30,7 +30,7 @@ def recalibrate(folder: Path, record: CascadeRecord) -> None:
     texts, pairs = rows["text"].tolist(), rows["text_pair"].tolist() if "text_pair" in rows else None
     readout = readout_of(record.label_names, record.score)
     for number, tier in enumerate(record.tiers, 1):
-        engine = load_engine(folder / tier.path, tier.engine, tier.precision, tier.max_length, tier.threads)
+        engine = recorded_engine(folder, tier)
         outputs, seconds = _one_at_a_time(engine, texts, pairs, f"tier {number}")
         outputs = outputs[:, readout.of(engine)]
         rows = rows.assign(**readout.columns(number, outputs, pairs, rows.get("gold")))

@@ -1,5 +1,6 @@
 """The PyTorch engine: runs a tier folder as it is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -11,8 +12,11 @@ from transformers.utils import ModelOutput
 from tangodistill.data.tokenize import TextEncoder
 from tangodistill.data.windows import WindowEncoder
 from tangodistill.models.bilstm import BiLSTMForSequenceClassification
+from tangodistill.models.dynamic_tinybert import DynamicBert
 from tangodistill.models.inputs import tensors
+from tangodistill.models.length_configuration import checked
 from tangodistill.models.load import position_limit
+from tangodistill.runtime.engine_key import Lengths, lengths_name
 from tangodistill.runtime.engines import Engine, TierFacts
 from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.user_error import UserError
@@ -27,6 +31,7 @@ class TorchEngine(Engine):
         model: sequence classifier in eval mode; converted in place where the precision is bf16.
         tokenizer: the tier's own.
         precision: fp32 or bf16. Others: see `Engine`.
+        length_configuration: written into the model's config, for it to run by.
     """
 
     name = "torch"
@@ -38,21 +43,28 @@ class TorchEngine(Engine):
         max_length: int | None = None,
         threads: int | None = None,
         precision: str = "fp32",
+        length_configuration: Sequence[float] | None = None,
     ):
+        lengths = None if length_configuration is None else _shorten(model, length_configuration)
         self.model = model.bfloat16() if precision == "bf16" else model
         facts = facts_of(model, tokenizer)
         length = min(max_length or facts.max_length, facts.max_length)
         encoder = WindowEncoder if facts.kind == "spans" else TextEncoder
-        super().__init__(facts, encoder.of(tokenizer, length), precision, threads)
+        super().__init__(facts, encoder.of(tokenizer, length), precision, threads, lengths)
 
     @classmethod
     def load(
-        cls, folder: str | Path, precision: str = "fp32", max_length: int | None = None, threads: int | None = None
+        cls,
+        folder: str | Path,
+        precision: str = "fp32",
+        max_length: int | None = None,
+        threads: int | None = None,
+        length_configuration: Sequence[float] | None = None,
     ) -> Self:
         model, tokenizer = load_tier(folder)
         if model.config.num_labels < 2:
             raise UserError(f"{folder} has one output (a regression head); a tier needs two labels or more.")
-        return cls(model, tokenizer, max_length, threads, precision)
+        return cls(model, tokenizer, max_length, threads, precision, length_configuration)
 
     @torch.inference_mode()
     def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -61,6 +73,18 @@ class TorchEngine(Engine):
         if inputs["attention_mask"].all():  # spares the model making and applying a mask
             del inputs["attention_mask"]
         return tier_outputs(self.model(**tensors(inputs))).float().numpy()
+
+
+def _shorten(model: PreTrainedModel, lengths: Sequence[float]) -> Lengths:
+    """The configuration on its grid, by which the model runs from now on."""
+    if not isinstance(model, DynamicBert):
+        raise UserError(
+            f"{model.name_or_path} is a {model.config.model_type} model, which keeps all tokens: only a "
+            f"Dynamic-TinyBERT runs by a length configuration, such as {lengths_name(lengths)}."
+        )
+    own = checked(lengths, model.config.num_hidden_layers)
+    model.config.length_configuration = list(own)
+    return own
 
 
 def tier_outputs(answer: ModelOutput) -> torch.Tensor:

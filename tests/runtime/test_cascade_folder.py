@@ -20,7 +20,7 @@ def test_a_record_comes_back_whole(cascade_folder, make_record):
 def test_thresholds_keep_every_bit(cascade_folder, make_record):
     threshold = np.nextafter(np.float32(0.9), np.float32(1))
     write_record(cascade_folder, make_record(thresholds={"torch-fp32": float(threshold)}))
-    assert np.float32(read_cascade(cascade_folder).threshold_for("torch", "fp32")) == threshold
+    assert np.float32(read_cascade(cascade_folder).threshold_for("torch-fp32")) == threshold
 
 
 def test_a_cascade_can_be_moved(cascade_folder, tmp_path, texts):
