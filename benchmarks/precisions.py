@@ -22,6 +22,7 @@ from tangodistill.data.splits import load_roles
 from tangodistill.exporting import accepted
 from tangodistill.metrics import class_counts, scores_from_counts
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade
+from tangodistill.runtime.engine_key import split_key
 from tangodistill.runtime.engines import label_columns, load_engine
 
 REFERENCE = "torch-fp32"
@@ -34,8 +35,8 @@ def answers(folder: Path, record: CascadeRecord, rows: Dataset) -> Logits:
     found = {}
     for number, tier in enumerate(record.tiers, 1):
         for key in accepted(folder, number):
-            name, _, precision = key.partition("-")
-            engine = load_engine(folder / tier.path, name, precision, tier.max_length)
+            name, precision, lengths = split_key(key)
+            engine = load_engine(folder / tier.path, name, precision, tier.max_length, length_configuration=lengths)
             found[number, key] = engine.outputs(texts, pairs, 32)[:, label_columns(engine, record.label_names)]
     return found
 

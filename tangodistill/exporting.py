@@ -3,9 +3,10 @@
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -13,10 +14,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 from tangodistill.data.sources import DatasetConfig
-from tangodistill.runtime.cascade_folder import EXPORT_RECORD, GRAPHS
+from tangodistill.length_front import spread_over_front
+from tangodistill.models.dynamic_tinybert import DynamicBert
+from tangodistill.models.length_configuration import Lengths, checked
+from tangodistill.runtime.cascade_folder import EXPORT_RECORD
+from tangodistill.runtime.engine_key import engine_key, lengths_name, split_key
 from tangodistill.runtime.engines import BATCH_DEPENDENT, PRECISIONS
-from tangodistill.runtime.exported import GRAPH_OF, TOKENIZER, write_facts
+from tangodistill.runtime.exported import GRAPH_OF, TOKENIZER, graphs_folder, write_facts
 from tangodistill.runtime.graphs import write_fp32, write_int8, write_int8_static
+from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.tier_pair import TierPair
 from tangodistill.user_error import UserError
@@ -31,11 +37,11 @@ ALL = tuple(f"{engine}-{kind}" for engine, kinds in PRECISIONS.items() for kind 
 
 @dataclass
 class Agreement:
-    """How one format of a tier answers the n calibration examples, beside PyTorch in fp32."""
+    """How a format of a tier answers the n calibration examples, beside PyTorch in fp32, equally shortened."""
 
     tier: int
     key: str
-    """Engine and precision."""
+    """Engine, precision, and length configuration where it is not the tier's own."""
     metric: float
     torch_metric: float
     same_labels: float
@@ -69,21 +75,24 @@ def export(
         second_tier: folder of the teacher.
         dataset: the labelled data.
         output: where the formats go, instead of the cascade folder.
-        lengths: what `search` wrote of a Dynamic-TinyBERT.
+        lengths: what `search` wrote of the tier that is a Dynamic-TinyBERT: it is written in at most four length
+            configurations more, spread over the search's front, and each format must agree with PyTorch in its own.
         formats: engines and precisions. int8 takes its ranges from each batch, so it is for the second tier only;
             int8_static takes them from calibration texts.
         max_drop: of the task's metric, that a format may lose.
         min_same: share of the examples that must get the label that PyTorch gives.
 
     Raises:
-        UserError: neither form is given in full, or a tier can't be read.
+        UserError: neither form is given in full, a tier or the search can't be read, or no tier is a Dynamic-TinyBERT.
     """
     pair, folder = _work(cascade, first_tier, second_tier, dataset, output)
+    configurations = _configurations(pair, lengths) if lengths else {}
+    jobs = [(tier, shares) for tier in (1, 2) for shares in (None, *configurations.get(tier, ()))]
     found: list[Agreement] = []
     with Progress(auto_refresh=True) as progress:
-        bar = progress.add_task("export", total=2)
-        for tier in (1, 2):
-            found += _export_tier(pair, tier, formats, max_drop, min_same)
+        bar = progress.add_task("export", total=len(jobs))
+        for tier, shares in jobs:
+            found += _export_tier(pair, tier, shares, formats, max_drop, min_same)
             progress.update(bar, advance=1)
     _write(folder, found)
     _show(found, pair.metric)
@@ -106,6 +115,16 @@ def accepted(folder: Path, tier: int) -> list[str]:
     return ["torch-fp32", *(row["key"] for row in rows if row["tier"] == tier and not row["refused"])]
 
 
+def by_lengths(rows: Iterable[Any]) -> dict[str, list[Any]]:
+    """Rows with a tier and a key, under a title for each tier and length configuration."""
+    groups: dict[str, list[Any]] = {}
+    for row in rows:
+        lengths = split_key(row.key)[2]
+        title = f"tier {row.tier}" + (f", lengths {lengths_name(lengths)}" if lengths else "")
+        groups.setdefault(title, []).append(row)
+    return groups
+
+
 def _work(cascade, first_tier, second_tier, dataset, output) -> tuple[TierPair, Path]:
     stage = (first_tier, second_tier, dataset, output)
     if cascade is not None and not any(value is not None for value in stage):
@@ -119,16 +138,34 @@ def _work(cascade, first_tier, second_tier, dataset, output) -> tuple[TierPair, 
     )
 
 
-def _export_tier(pair: TierPair, tier: int, formats: list[str], max_drop: float, min_same: float) -> list[Agreement]:
-    reference = TorchEngine.load(pair.tiers[tier - 1], max_length=pair.max_length)
+def _configurations(pair: TierPair, folder: str) -> dict[int, list[Lengths]]:
+    """Tier -> the length configurations that it is exported in beside its own."""
+    for tier, path in enumerate(pair.tiers, 1):
+        model = load_tier(path)[0]
+        if isinstance(model, DynamicBert):
+            layers = model.config.num_hidden_layers
+            own = checked(model.config.length_configuration, layers)
+            return {tier: [each for each in spread_over_front(folder, layers) if each != own]}
+    raise UserError(
+        f"--lengths {folder}: neither {pair.tiers[0]} nor {pair.tiers[1]} is a Dynamic-TinyBERT, and other models keep "
+        "all tokens. Leave --lengths out."
+    )
+
+
+def _export_tier(
+    pair: TierPair, tier: int, lengths: Lengths | None, formats: list[str], max_drop: float, min_same: float
+) -> list[Agreement]:
+    """A tier in one length configuration; PyTorch itself runs any, so that it is among the formats of a further one."""
+    reference = TorchEngine.load(pair.tiers[tier - 1], max_length=pair.max_length, length_configuration=lengths)
     wanted = [key for key in ALL if key in formats and _offered(key, tier, reference)]
     _write_graphs(pair, tier, reference, {key.partition("-")[2] for key in wanted if not key.startswith("torch")})
     expected = pair.outputs(reference)
-    found = [_agreement(pair, tier, key, expected) for key in wanted]
+    engines = (pair.engine(tier, engine_key(*key.split("-"), lengths)) for key in wanted)
+    found = [_agreement(pair, tier, engine.key, pair.outputs(engine), expected) for engine in engines]
     for row in found:
         row.refused = _objection(row, max_drop, min_same)
-    _remove_refused(pair.exported[tier - 1] / GRAPHS, found)
-    return found
+    _remove_refused(graphs_folder(pair.exported[tier - 1], lengths), found)
+    return found if lengths is None else [_agreement(pair, tier, reference.key, expected, expected), *found]
 
 
 def _offered(key: str, tier: int, reference: TorchEngine) -> bool:
@@ -139,11 +176,11 @@ def _offered(key: str, tier: int, reference: TorchEngine) -> bool:
 
 
 def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions: set[str]) -> None:
-    """The folder appears whole; graphs of an earlier export are gone."""
+    """The folder appears whole; graphs of an earlier export are gone, with those of all length configurations."""
     if not precisions:
         return
-    final = pair.exported[tier - 1] / GRAPHS
-    work = final.with_name(f".{GRAPHS}.{os.getpid()}")
+    final = graphs_folder(pair.exported[tier - 1], reference.length_configuration)
+    work = final.with_name(f".{final.name}.{os.getpid()}")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     example = reference.encoder.encode(["a b c", "a b c d"], None if pair.pairs is None else ["e", "f g"]).batch([0, 1])
@@ -154,14 +191,14 @@ def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions:
         write_int8(fp32)
     if "int8_static" in precisions:
         write_int8_static(fp32, pair.batches(reference, 16, CALIBRATION_TEXTS))
-    write_facts(work, reference.facts)
-    reference.encoder.save(work / TOKENIZER)
+    if reference.length_configuration is None:  # these hold for all
+        write_facts(work, reference.facts)
+        reference.encoder.save(work / TOKENIZER)
     shutil.rmtree(final, ignore_errors=True)
     os.replace(work, final)
 
 
-def _agreement(pair: TierPair, tier: int, key: str, expected: np.ndarray) -> Agreement:
-    outputs = pair.outputs(pair.engine(tier, key))
+def _agreement(pair: TierPair, tier: int, key: str, outputs: np.ndarray, expected: np.ndarray) -> Agreement:
     return Agreement(
         tier=tier,
         key=key,
@@ -182,7 +219,8 @@ def _objection(row: Agreement, max_drop: float, min_same: float) -> str | None:
 
 def _remove_refused(folder: Path, found: list[Agreement]) -> None:
     """Graphs that no accepted format runs."""
-    used = {GRAPH_OF[row.key.partition("-")[2]] for row in found if not row.refused and not row.key.startswith("torch")}
+    accepted = [split_key(row.key) for row in found if not row.refused]
+    used = {GRAPH_OF[precision] for engine, precision, _ in accepted if engine != "torch"}
     for graph in folder.glob("*.onnx"):
         if graph.name not in used:
             graph.unlink()
@@ -196,13 +234,17 @@ def _write(folder: Path, found: list[Agreement]) -> None:
 
 
 def _show(found: list[Agreement], metric: str) -> None:
-    table = Table(title="formats against PyTorch fp32, on the calibration role")
-    for heading in ("tier", "format", metric, "PyTorch", "same", "Δ logit", "kept"):
-        table.add_column(heading, no_wrap=True)
-    for row in found:
-        scores = f"{row.metric:.4f}", f"{row.torch_metric:.4f}", f"{row.same_labels:.1%}", f"{row.max_difference:.1g}"
-        table.add_row(str(row.tier), row.key, *scores, "no" if row.refused else "yes")
-    Console().print(table)
+    console = Console()
+    console.print("Formats against PyTorch fp32, on the calibration role:")
+    for title, rows in by_lengths(found).items():
+        table = Table(title=title)
+        for heading in ("format", metric, "PyTorch", "same", "Δ logit", "kept"):
+            table.add_column(heading, no_wrap=True)
+        for row in rows:
+            scores = f"{row.metric:.4f}", f"{row.torch_metric:.4f}"
+            agreement = f"{row.same_labels:.1%}", f"{row.max_difference:.1g}"
+            table.add_row(row.key.partition("@")[0], *scores, *agreement, "no" if row.refused else "yes")
+        console.print(table)
     for row in found:
         if row.refused:
             print(f"Tier {row.tier}, {row.key} is refused: it {row.refused}.")

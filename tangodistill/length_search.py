@@ -18,6 +18,7 @@ from tangodistill.data.transfer import write_json
 from tangodistill.latency.machine import cpu_model
 from tangodistill.latency.timer import time_interleaved
 from tangodistill.length_evolution import generations
+from tangodistill.length_front import RECORD
 from tangodistill.models.dynamic_tinybert import DynamicBert
 from tangodistill.models.length_configuration import Lengths
 from tangodistill.pareto import pareto_front
@@ -27,7 +28,6 @@ from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.scored_examples import ScoredExamples
 from tangodistill.user_error import UserError
 
-RECORD = "length_search.json"
 TIMED = 32  # of the scored examples, spread evenly over their lengths
 REPEATS = 3
 ABOUT = ("model",)  # settings that may change between two sittings; the weights may not

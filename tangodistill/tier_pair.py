@@ -9,6 +9,7 @@ import numpy as np
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
 from tangodistill.runtime.cascade_folder import read_cascade
+from tangodistill.runtime.engine_key import split_key
 from tangodistill.runtime.engines import Engine, load_engine
 from tangodistill.runtime.measured_files import read_metric, read_table
 from tangodistill.scored_examples import ScoredExamples
@@ -57,10 +58,10 @@ class TierPair(ScoredExamples):
                    max_length=roles.task.max_length)  # fmt: skip
 
     def engine(self, tier: int, key: str, threads: int | None = None) -> Engine:
-        """The engine of tier 1 or 2 by a key such as onnxruntime-fp32."""
-        name, _, precision = key.partition("-")
+        """The engine of tier 1 or 2 by a key such as onnxruntime-fp32, or onnxruntime-fp32@1-0.6-0.3-0.1."""
+        name, precision, lengths = split_key(key)
         folder = (self.tiers if name == "torch" else self.exported)[tier - 1]
-        return load_engine(folder, name, precision, self.max_length, threads)
+        return load_engine(folder, name, precision, self.max_length, threads, lengths)
 
     def batches(self, engine: Engine, batch_size: int, count: int) -> Iterator[dict[str, np.ndarray]]:
         """Model inputs of at most `count` examples, for ranges to be read off."""

@@ -14,10 +14,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from tangodistill.data.sources import DatasetConfig
-from tangodistill.exporting import accepted
+from tangodistill.exporting import accepted, by_lengths
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
 from tangodistill.latency.machine import cpu_model, describe_machine
+from tangodistill.length_choice import cheapest_first_tier
 from tangodistill.runtime.cascade_folder import read_cascade, write_record
+from tangodistill.runtime.engine_key import Lengths, split_key
 from tangodistill.runtime.engines import available_cores
 from tangodistill.runtime.tuned import RECORD, Timing
 from tangodistill.tier_pair import TierPair
@@ -36,13 +38,15 @@ def tune(
     dataset: DatasetConfig | None = None,
     output: str | None = None,
     seconds: float = 8.0,
+    target_keep: float = 0.99,
 ) -> Path:
     """Measure every exported engine of both tiers on this machine, and keep the fastest.
 
     Give a finished cascade folder; or, as recipes do, both tiers, what `export` wrote, the data and an output folder.
     Engines run calibration texts of your own lengths, from raw text to label, one at a time and in batches, on one core
-    and on all; the one with the highest geometric mean of both throughputs is kept. In a cascade folder it serves after
-    `choose` has found its own threshold.
+    and on all; the one with the highest geometric mean of both throughputs is kept. Where the first tier was exported
+    in several length configurations, the one whose cascade is cheapest is kept, with its fastest engine. In a cascade
+    folder all this serves after `choose` has found its own threshold.
 
     Args:
         cascade: a cascade folder, for instance runs/demo/cascade.
@@ -52,16 +56,22 @@ def tune(
         dataset: the labelled data.
         output: where tune.json goes, instead of the cascade folder.
         seconds: for each engine and number of threads.
+        target_keep: share of the second tier's metric at which cascades of several length configurations are compared.
 
     Raises:
         UserError: neither form is given in full, or a tier or its formats can't be read.
     """
+    if not 0 < target_keep <= 1:
+        raise UserError(
+            f"target_keep is a share of the second tier's metric, above 0 and at most 1; got {target_keep}."
+        )
     pair, source, folder = _work(cascade, exported, first_tier, second_tier, dataset, output)
     texts = pair.part(TEXTS)
     jobs = [
         (tier, key, threads)
         for tier in (1, 2)
         for key in accepted(source, tier)
+        if tier == 1 or split_key(key)[2] is None  # what the cascade is held to is the second tier in full
         for threads in sorted({1, available_cores()})
     ]
     with Progress(auto_refresh=False) as progress:  # no thread beside what is timed
@@ -70,8 +80,7 @@ def tune(
         for tier, key, threads in jobs:
             rows.append(_time(texts, tier, key, threads, seconds))
             progress.update(bar, advance=1, refresh=True)
-    for tier in (1, 2):
-        max((row for row in rows if row.tier == tier), key=lambda row: row.merit).chosen = True
+    _choose(pair, rows, target_keep)
     _write(folder, rows, texts)
     if cascade is not None:
         _use(folder, rows)
@@ -113,6 +122,16 @@ def _time(texts: TierPair, tier: int, key: str, threads: int, seconds: float) ->
     return Timing(tier, key, threads, size, _per_s(times, 1), _per_s(times, size))
 
 
+def _choose(pair: TierPair, rows: list[Timing], target_keep: float) -> None:
+    """Of the engines that run one length configuration the fastest; of these the one whose cascade is cheapest."""
+    fastest: dict[tuple[int, Lengths | None], Timing] = {}
+    for row in sorted(rows, key=lambda row: row.merit):
+        fastest[row.tier, split_key(row.key)[2]] = row
+    first, (second,) = ([row for row in fastest.values() if row.tier == tier] for tier in (1, 2))
+    best = first[0] if len(first) == 1 else cheapest_first_tier(pair, first, second, target_keep)
+    best.chosen = second.chosen = True
+
+
 def _per_s(times: list[BatchTime], batch_size: int) -> float:
     return 1 / mean(time.seconds / time.n for time in times if time.batch_size == batch_size)
 
@@ -136,18 +155,31 @@ def _use(folder: Path, rows: list[Timing]) -> None:
     """From now on the cascade folder runs by these engines; each needs a threshold of its own."""
     record = read_cascade(folder)
     for tier, row in zip(record.tiers, (row for row in rows if row.chosen), strict=True):
-        tier.engine, _, tier.precision = row.key.partition("-")
+        tier.engine, tier.precision, lengths = split_key(row.key)
+        tier.length_configuration = None if lengths is None else list(lengths)
         tier.threads, tier.batch_size = row.threads, row.batch_size
     record.cpu = cpu_model()
     write_record(folder, record)
 
 
 def _show(rows: list[Timing]) -> None:
-    table = Table(title="from raw text to label, on this machine")
-    for heading in ("tier", "engine", "threads", "batch 1", "best batch", "size", "chosen"):
-        table.add_column(heading, no_wrap=True)
-    for row in sorted(rows, key=lambda row: (row.tier, -row.merit)):
-        speeds = f"{row.throughput_batch1_per_s:,.0f}/s", f"{row.throughput_best_batch_per_s:,.0f}/s"
-        batch, mark = str(row.batch_size), "yes" if row.chosen else ""
-        table.add_row(str(row.tier), row.key, str(row.threads), *speeds, batch, mark)
-    Console().print(table)
+    console = Console()
+    console.print("From raw text to label, on this machine:")
+    for title, group in by_lengths(sorted(rows, key=lambda row: (row.tier, -row.merit))).items():
+        table = Table(title=title, caption=_cascade_of(group))
+        for heading in ("engine", "threads", "batch 1", "best batch", "size", "chosen"):
+            table.add_column(heading, no_wrap=True)
+        for row in group:
+            speeds = f"{row.throughput_batch1_per_s:,.0f}/s", f"{row.throughput_best_batch_per_s:,.0f}/s"
+            batch, mark = str(row.batch_size), "yes" if row.chosen else ""
+            table.add_row(row.key.partition("@")[0], str(row.threads), *speeds, batch, mark)
+        console.print(table)
+
+
+def _cascade_of(rows: list[Timing]) -> str | None:
+    """What the cascade with the fastest of these engines comes to, where that was asked."""
+    for row in rows:
+        if row.deferral_rate is not None:
+            times = f"{row.cascade_ms:.3g} ms per text, {row.cascade_best_batch_ms:.3g} in batches"
+            return f"its cascade defers {row.deferral_rate:.1%}: {times}"
+    return None

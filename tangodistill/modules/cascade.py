@@ -18,6 +18,7 @@ from tangodistill.report.terminal import print_summary
 from tangodistill.report.tracking import log_cascade
 from tangodistill.runtime.answers import readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
+from tangodistill.runtime.engine_key import split_key
 from tangodistill.runtime.engines import Engine, load_engine
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.tuned import tuned_for_this_cpu
@@ -40,8 +41,8 @@ class CascadeModule(L.LightningModule):
         other_first_tiers: folders of students that are scored beside the first tier, without being timed.
         early_exit: folder of a DeeBERT model that is measured beside the tiers on the report role.
         exported: what the verb ``export`` wrote of both tiers.
-        tuned: what the verb ``tune`` wrote: engine, threads and batch size of each tier. None: PyTorch in fp32, and
-            the batch sizes are searched.
+        tuned: what the verb ``tune`` wrote: engine, threads and batch size of each tier, and the first one's length
+            configuration. None: PyTorch in fp32, and the batch sizes are searched.
         dynamic: what the verb ``search`` wrote of a Dynamic-TinyBERT.
     """
 
@@ -132,9 +133,9 @@ class CascadeModule(L.LightningModule):
             return tuple(load_engine(folder, "torch", "fp32", self.task.max_length) for folder in self.folders)
         engines = []
         for tier, choice in enumerate(self.choices):
-            name, _, precision = choice.key.partition("-")
+            name, precision, lengths = split_key(choice.key)
             folder = self.folders[tier] if name == "torch" else f"{self.exported}/tier{tier + 1}"
-            engines.append(load_engine(folder, name, precision, self.task.max_length, choice.threads))
+            engines.append(load_engine(folder, name, precision, self.task.max_length, choice.threads, lengths))
         return tuple(engines)
 
     def _measurement(self) -> CascadeMeasurement:

@@ -133,6 +133,7 @@ class CascadeMeasurement:
             "parameters": engine.facts.parameters,
             "engine": engine.name,
             "precision": engine.precision,
+            "length_configuration": engine.length_configuration,
             "metrics": _scores(roles["report"], tier),
             "calibration_metrics": _scores(roles["calibration"], tier),
             "throughput_batch1_per_s": float(len(frame) / frame[f"tier{tier}_time_s"].sum()),
@@ -150,6 +151,7 @@ class CascadeMeasurement:
                 batch_size=size,
                 threads=engine.threads,
                 max_length=engine.max_length,
+                length_configuration=engine.length_configuration and list(engine.length_configuration),
             )
             for number, (engine, folder, size) in enumerate(zip(self.engines, self.folders, best, strict=True), 1)
         ]

@@ -53,8 +53,7 @@ def tuned_batch_times(folder: Path, record: CascadeRecord) -> pd.DataFrame:
     for number, (tier, choice) in enumerate(zip(record.tiers, tuned_for_this_cpu(folder), strict=True), 1):
         if (choice.key, choice.batch_size) != (record.keys[number - 1], tier.batch_size):
             raise UserError(f"{folder}: tune.json and cascade.json differ. Run `python -m tangodistill tune` again.")
-        speeds = {1: choice.throughput_batch1_per_s, choice.batch_size: choice.throughput_best_batch_per_s}
-        rows += [{"tier": number, "batch_size": size, "n": 1, "seconds": 1 / speed} for size, speed in speeds.items()]
+        rows += choice.batch_rows
     return pd.DataFrame(rows)
 
 

@@ -17,18 +17,30 @@ class Timing:
 
     tier: int
     key: str
-    """Engine and precision."""
+    """Engine, precision, and length configuration where it is not the tier's own."""
     threads: int
     batch_size: int
     """The fastest."""
     throughput_batch1_per_s: float
     throughput_best_batch_per_s: float
     chosen: bool = False
+    deferral_rate: float | None = None
+    """Of the cascade with this first tier, where it had to be compared with that of other length configurations."""
+    cascade_ms: float | None = None
+    """What that cascade takes per text, one at a time."""
+    cascade_best_batch_ms: float | None = None
+    """And at best batch sizes."""
 
     @property
     def merit(self) -> float:
         """Texts per second, one at a time and in batches weighing alike: their geometric mean."""
         return math.sqrt(self.throughput_batch1_per_s * self.throughput_best_batch_per_s)
+
+    @property
+    def batch_rows(self) -> list[dict[str, float]]:
+        """As in batch_times.parquet: batch size 1 and the best one."""
+        speeds = {1: self.throughput_batch1_per_s, self.batch_size: self.throughput_best_batch_per_s}
+        return [{"tier": self.tier, "batch_size": size, "n": 1, "seconds": 1 / speed} for size, speed in speeds.items()]
 
 
 def tuned_for_this_cpu(folder: str | Path) -> list[Timing]:
