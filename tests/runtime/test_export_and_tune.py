@@ -8,11 +8,9 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from measured_cascade import write_measured
 
 from tangodistill import tuning
-from tangodistill.cascade.outcomes import outcomes_of
-from tangodistill.cascade.speedup import timing_of
-from tangodistill.cascade.summary import operating_points
 from tangodistill.exporting import accepted, export
 from tangodistill.runtime.cascade_folder import EXPORT_RECORD, GRAPHS, read_cascade, write_record
 from tangodistill.runtime.choose import choose
@@ -27,38 +25,9 @@ NOT_IN_SERVING = {"torch", "transformers", "lightning", "wandb", "nlpaug", "torc
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory, bilstm_folder, bert_folder, make_record, texts):
-    """A cascade folder with the files that the cascade stage would have written."""
-    from tangodistill.runtime.cascade_folder import write_cascade
-
-    folder = tmp_path_factory.mktemp("measured") / "cascade"
     record = make_record(calibrated_with=["torch-fp32", "torch-fp32"])
-    write_cascade(folder, record, [bilstm_folder, bert_folder])
-    predictor = CascadePredictor.from_pretrained(folder)
-    tiers = [tier.engine.outputs(texts) for tier in (predictor.first, predictor.second)]
-    rows = pd.DataFrame(
-        {
-            "label": tiers[1].argmax(axis=1),
-            "tier1_logits": list(tiers[0]),
-            "tier2_logits": list(tiers[1]),
-            "confidence": predictor.answer(texts).confidence,
-            "tier1_time_s": 0.001,
-            "tier2_time_s": 0.01,
-            "text": texts,
-        }
-    )
-    rows.to_parquet(folder / "calibration_predictions.parquet")
-    batches = pd.DataFrame(
-        [
-            {"tier": tier, "batch_size": size, "repeat": 0, "n": 40, "seconds": each}
-            for tier, size, each in ((1, 1, 0.04), (1, 8, 0.02), (2, 1, 0.4), (2, 4, 0.2))
-        ]
-    )
-    batches.to_parquet(folder / "batch_times.parquet")
-    points = operating_points(outcomes_of(rows), rows["confidence"].to_numpy(), timing_of(rows, batches, (8, 4)))
-    pd.DataFrame(points).to_parquet(folder / "operating_points.parquet")
-    engines = [{"engine": "torch", "precision": "fp32"}] * 2
-    (folder / "summary.json").write_text(json.dumps({"metric": "accuracy", "tiers": engines}))
-    return folder
+    folder = tmp_path_factory.mktemp("measured") / "cascade"
+    return write_measured(folder, record, [bilstm_folder, bert_folder], texts)
 
 
 @pytest.fixture(scope="module")

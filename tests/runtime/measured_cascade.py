@@ -1,0 +1,42 @@
+"""A cascade folder with the files that the cascade stage would have written."""
+
+import json
+
+import pandas as pd
+
+from tangodistill.cascade.outcomes import outcomes_of
+from tangodistill.cascade.speedup import timing_of
+from tangodistill.cascade.summary import operating_points
+from tangodistill.runtime.cascade_folder import write_cascade
+from tangodistill.runtime.predictor import CascadePredictor
+
+
+def write_measured(folder, record, tiers, texts):
+    """Of two tiers in PyTorch, on texts whose labels are what the second tier says."""
+    write_cascade(folder, record, tiers)
+    predictor = CascadePredictor.from_pretrained(folder)
+    outputs = [tier.engine.outputs(texts) for tier in (predictor.first, predictor.second)]
+    rows = pd.DataFrame(
+        {
+            "label": outputs[1].argmax(axis=1),
+            "tier1_logits": list(outputs[0]),
+            "tier2_logits": list(outputs[1]),
+            "confidence": predictor.answer(texts).confidence,
+            "tier1_time_s": 0.001,
+            "tier2_time_s": 0.01,
+            "text": texts,
+        }
+    )
+    rows.to_parquet(folder / "calibration_predictions.parquet")
+    batches = pd.DataFrame(
+        [
+            {"tier": tier, "batch_size": size, "repeat": 0, "n": 40, "seconds": each}
+            for tier, size, each in ((1, 1, 0.04), (1, 8, 0.02), (2, 1, 0.4), (2, 4, 0.2))
+        ]
+    )
+    batches.to_parquet(folder / "batch_times.parquet")
+    points = operating_points(outcomes_of(rows), rows["confidence"].to_numpy(), timing_of(rows, batches, (8, 4)))
+    pd.DataFrame(points).to_parquet(folder / "operating_points.parquet")
+    engines = [{"engine": "torch", "precision": "fp32"}] * 2
+    (folder / "summary.json").write_text(json.dumps({"metric": "accuracy", "tiers": engines}))
+    return folder
