@@ -34,8 +34,8 @@ def _speed_table(tuned: dict[str, Any]) -> str:
     return "".join(
         table(
             f"Texts per second on {cpu}, {found['repeats']} repeats on {found['texts']} calibration texts",
-            ["", "threads", "one at a time", "best batch", "batch size"],
-            [_speeds(row) for row in found["rows"]],
+            ["", "threads", "one at a time", "best batch", "batch size", *_cascade_heading(found["rows"])],
+            [_speeds(row) + _cascade(row, found["rows"]) for row in found["rows"]],
             strong=[number for number, row in enumerate(found["rows"]) if row["chosen"]],
         )
         for cpu, found in tuned["cpus"].items()
@@ -45,6 +45,18 @@ def _speed_table(tuned: dict[str, Any]) -> str:
 def _speeds(row: dict[str, Any]) -> list[str]:
     speeds = rate(row["throughput_batch1_per_s"]), rate(row["throughput_best_batch_per_s"])
     return [f"tier {row['tier']} · {row['key']}", str(row["threads"]), *speeds, str(row["batch_size"])]
+
+
+def _cascade_heading(rows: list[dict[str, Any]]) -> list[str]:
+    """Of columns that stand only where length configurations were compared by their cascades."""
+    compared = any(row.get("deferral_rate") is not None for row in rows)
+    return ["its cascade defers", "and takes, ms per text", "in batches"] if compared else []
+
+
+def _cascade(row: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+    if row.get("deferral_rate") is None:
+        return [""] * len(_cascade_heading(rows))
+    return [percent(row["deferral_rate"]), *(plain(row[name]) for name in ("cascade_ms", "cascade_best_batch_ms"))]
 
 
 def _read(path: Path) -> Any:

@@ -38,3 +38,14 @@ def test_both_tables_say_what_was_found(tmp_path):
 
 def test_a_run_without_them_has_no_section(tmp_path):
     assert engine_tables(tmp_path) == ""
+
+
+def test_length_configurations_that_were_compared_show_their_cascades(tmp_path):
+    found = json.loads((written(tmp_path) / "tune/tune.json").read_text())
+    assert "its cascade defers" not in engine_tables(tmp_path)
+    short = {"key": "onnxruntime-fp32@1-0.5", "deferral_rate": 0.125, "cascade_ms": 2.5, "cascade_best_batch_ms": 1.75}
+    found["cpus"]["Abacus 9000"]["rows"].append({**TIMINGS[0], **short, "chosen": False})
+    (tmp_path / "tune/tune.json").write_text(json.dumps(found))
+    shown = engine_tables(tmp_path)
+    for words in ("tier 1 · onnxruntime-fp32@1-0.5", "its cascade defers", "12.5", "2.5", "1.75"):
+        assert words in shown, words

@@ -24,7 +24,7 @@ from tangodistill.tier_pair import TierPair
 from tangodistill.tuning import tune
 from tangodistill.user_error import UserError
 
-SHORT, SHORTER = [1.0, 0.4], [0.7, 0.2]
+SHORT, SHORTER = [0.8, 0.4], [0.5, 0.2]
 FRONT = [{"lengths": lengths, "time_share": time, "score": time} for lengths, time in ((SHORTER, 0.5), (SHORT, 0.8))]
 FORMATS = ["onnxruntime-fp32", "openvino-fp32"]
 
@@ -71,7 +71,7 @@ def test_every_engine_runs_by_the_configuration_it_is_given(exported_once, expec
     for lengths in (None, SHORT, SHORTER):
         engine = load_engine(exported_once / "tier1", name, "fp32", length_configuration=lengths)
         np.testing.assert_allclose(engine.outputs(texts, batch_size=8), expected[str(lengths)], rtol=0, atol=1e-5)
-        assert engine.key == f"{name}-fp32" + {None: "", 0.4: "@1-0.4", 0.2: "@0.7-0.2"}[lengths and lengths[1]]
+        assert engine.key == f"{name}-fp32" + {None: "", 0.4: "@0.8-0.4", 0.2: "@0.5-0.2"}[lengths and lengths[1]]
     assert np.abs(expected[str(SHORT)] - expected["None"]).max() > 0.01
 
 
@@ -80,29 +80,29 @@ def test_what_cannot_run_by_a_configuration_says_so(exported_once, bert_folder):
         load_engine(exported_once / "tier2", "torch", "fp32", length_configuration=SHORT)
     expected = (
         f"{exported_once / 'tier2'} is a bert model, which keeps all tokens: only a Dynamic-TinyBERT runs by a length "
-        "configuration, such as 1-0.4."
+        "configuration, such as 0.8-0.4."
     )
     assert str(caught.value) == expected
     with pytest.raises(UserError, match="length_configuration rises from 0.4"):
         load_engine(exported_once / "tier1", "torch", "fp32", length_configuration=[0.4, 0.5])
     with pytest.raises(UserError) as caught:
-        load_engine(exported_once / "tier1", "onnxruntime", "fp32", length_configuration=[0.5, 0.25])
+        load_engine(exported_once / "tier1", "onnxruntime", "fp32", length_configuration=[0.5, 0.3])
     expected = (
-        f"{exported_once / 'tier1'} was not exported with the length configuration 0.5-0.25 (but with: 0.7-0.2, "
-        "1-0.4). Write it with `python -m tangodistill export --lengths`."
+        f"{exported_once / 'tier1'} was not exported with the length configuration 0.5-0.3 (but with: 0.5-0.2, "
+        "0.8-0.4). Write it with `python -m tangodistill export --lengths`."
     )
     assert str(caught.value) == expected
-    with pytest.raises(UserError, match=r"onnx/lengths-1-0.4/int8.onnx is missing \(exported here: fp32\)"):
+    with pytest.raises(UserError, match=r"onnx/lengths-0.8-0.4/int8.onnx is missing \(exported here: fp32\)"):
         load_engine(exported_once / "tier1", "onnxruntime", "int8", length_configuration=SHORT)
 
 
 def test_export_records_each_format_in_each_configuration(exported_once, texts, expected):
     rows = [row for row in json.loads((exported_once / EXPORT_RECORD).read_text()) if row["tier"] == 1]
-    further = [f"{key}@{name}" for name in ("0.7-0.2", "1-0.4") for key in ("torch-fp32", *FORMATS)]
+    further = [f"{key}@{name}" for name in ("0.5-0.2", "0.8-0.4") for key in ("torch-fp32", *FORMATS)]
     assert [row["key"] for row in rows] == [*FORMATS, *further]
     assert accepted(exported_once, 1) == ["torch-fp32", *FORMATS, *further]
     for row in rows:
-        lengths = {"": None, "0.7-0.2": SHORTER, "1-0.4": SHORT}[row["key"].partition("@")[2]]
+        lengths = {"": None, "0.5-0.2": SHORTER, "0.8-0.4": SHORT}[row["key"].partition("@")[2]]
         own, full = (expected[str(each)].argmax(1) for each in (lengths, None))
         assert row["torch_metric"] == pytest.approx(np.mean(own == full))  # of its own configuration
         assert row["same_labels"] == 1 and row["max_difference"] < 1e-5
@@ -121,12 +121,12 @@ def test_a_format_is_refused_in_one_configuration_alone(folder, monkeypatch):
     export(str(folder), formats=["openvino-fp32"], lengths=str(folder))
     assert accepted(folder, 1)[1:] == [
         "openvino-fp32",
-        "torch-fp32@0.7-0.2",
-        "openvino-fp32@0.7-0.2",
-        "torch-fp32@1-0.4",
+        "torch-fp32@0.5-0.2",
+        "openvino-fp32@0.5-0.2",
+        "torch-fp32@0.8-0.4",
     ]
     graphs = {path.parent.name for path in (folder / "tier1" / GRAPHS).rglob("*.onnx")}
-    assert graphs == {GRAPHS, "lengths-0.7-0.2"}
+    assert graphs == {GRAPHS, "lengths-0.5-0.2"}
 
 
 def test_lengths_of_models_that_keep_all_tokens_are_refused(bert_folder, bilstm_folder, make_record, texts, tmp_path):
@@ -147,22 +147,22 @@ def test_a_threshold_holds_for_its_configuration_alone(folder, expected, texts):
     with pytest.raises(UserError) as caught:
         CascadePredictor.from_pretrained(folder)
     assert str(caught.value) == (
-        "the cascade has no threshold for onnxruntime-fp32@1-0.4 (it has torch-fp32): confidences differ between "
+        "the cascade has no threshold for onnxruntime-fp32@0.8-0.4 (it has torch-fp32): confidences differ between "
         "engines. Run `python -m tangodistill choose` on the folder."
     )
-    record.thresholds["onnxruntime-fp32@1-0.4"] = 0.8
+    record.thresholds["onnxruntime-fp32@0.8-0.4"] = 0.8
     write_record(folder, record)
     with pytest.raises(UserError) as caught:
         CascadePredictor.from_pretrained(folder)
     assert str(caught.value) == (
-        f"{folder}: its threshold was chosen with torch-fp32 and torch-fp32, and it runs on onnxruntime-fp32@1-0.4 and "
-        "torch-fp32 now. Run `python -m tangodistill choose` on the folder."
+        f"{folder}: its threshold was chosen with torch-fp32 and torch-fp32, and it runs on onnxruntime-fp32@0.8-0.4 "
+        "and torch-fp32 now. Run `python -m tangodistill choose` on the folder."
     )
 
 
 def timings(texts, tier, key, threads, seconds):
     """The first tier is fast in the shortest configuration, by ONNX Runtime."""
-    fast = "@0.7-0.2" in key and key.startswith("onnxruntime")
+    fast = "@0.5-0.2" in key and key.startswith("onnxruntime")
     speed = 1e6 if tier == 1 and fast else 10.0 if tier == 1 else 1e5
     return Timing(tier, key, threads, 4, speed, 2 * speed)
 
@@ -171,17 +171,17 @@ def test_tune_choose_and_serve_by_another_configuration(folder, expected, texts,
     monkeypatch.setattr(tuning, "_time", timings)
     tune(str(folder))
     record = read_cascade(folder)
-    assert record.keys[0] == "onnxruntime-fp32@0.7-0.2" and record.tiers[0].length_configuration == SHORTER
+    assert record.keys[0] == "onnxruntime-fp32@0.5-0.2" and record.tiers[0].length_configuration == SHORTER
     assert record.tiers[1].length_configuration is None
     first, second = tuned_for_this_cpu(folder)
-    assert (first.key, second.tier) == ("onnxruntime-fp32@0.7-0.2", 2)
+    assert (first.key, second.tier) == ("onnxruntime-fp32@0.5-0.2", 2)
     shown = capsys.readouterr().out
-    assert "tier 1, lengths 0.7-0.2" in shown and f"its cascade defers {first.deferral_rate:.1%}" in shown
-    with pytest.raises(UserError, match="no threshold for onnxruntime-fp32@0.7-0.2"):
+    assert "tier 1, lengths 0.5-0.2" in shown and f"its cascade defers {first.deferral_rate:.1%}" in shown
+    with pytest.raises(UserError, match="no threshold for onnxruntime-fp32@0.5-0.2"):
         CascadePredictor.from_pretrained(folder)
     choose(str(folder), defer=0.5)
     record = read_cascade(folder)
-    assert "onnxruntime-fp32@0.7-0.2" in record.thresholds and record.calibrated_with == record.keys
+    assert "onnxruntime-fp32@0.5-0.2" in record.thresholds and record.calibrated_with == record.keys
     predictor = CascadePredictor.from_pretrained(folder)
     stands = predictor.answer(texts).confidence >= np.float32(predictor.threshold)
     labels = np.where(stands, expected[str(SHORTER)].argmax(1), expected["None"].argmax(1))
@@ -196,7 +196,7 @@ def test_a_cheap_cascade_is_chosen_over_a_fast_first_tier(folder, monkeypatch):
     tune(str(folder))
     rows = json.loads((folder / "tune.json").read_text())["cpus"].popitem()[1]["rows"]
     deferred = {row["key"].partition("@")[2]: row["deferral_rate"] for row in rows if row["deferral_rate"] is not None}
-    assert deferred[""] == 0 and deferred["0.7-0.2"] > 0.01
+    assert deferred[""] == 0 and deferred["0.5-0.2"] > 0.01
     assert read_cascade(folder).tiers[0].length_configuration is None
 
 
