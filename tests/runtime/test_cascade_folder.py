@@ -79,11 +79,14 @@ def test_writing_again_replaces_and_leaves_nothing_behind(cascade_folder, bilstm
 
 def test_what_was_exported_comes_along(tmp_path, make_record, bilstm_folder, bert_folder):
     exported = tmp_path / "export"
-    (exported / "tier2" / "onnx").mkdir(parents=True)
+    (exported / "tier2" / "onnx" / "lengths-1-0.5").mkdir(parents=True)
     (exported / "tier2" / "onnx" / "fp32.onnx").write_text("graph")
+    (exported / "tier2" / "onnx" / "lengths-1-0.5" / "fp32.onnx").write_text("shorter graph")
     (exported / "export.json").write_text("[]")
     write_cascade(tmp_path / "cascade", make_record(), [bilstm_folder, bert_folder], exported)
     assert (tmp_path / "cascade" / "tier2" / "onnx" / "fp32.onnx").read_text() == "graph"
+    shorter = tmp_path / "cascade" / "tier2" / "onnx" / "lengths-1-0.5" / "fp32.onnx"
+    assert shorter.read_text() == "shorter graph"
     assert not (tmp_path / "cascade" / "tier1" / "onnx").exists()
     assert (tmp_path / "cascade" / "export.json").read_text() == "[]"
 
