@@ -105,8 +105,9 @@ class DynamicBert(BertPreTrainedModel):
             if lengths[i] == kept:
                 hidden = steps.layer(i, hidden, mask)
                 continue
-            kept, latest = lengths[i], restore(latest, places, hidden, real)
-            attended, probabilities = steps.attend(i, hidden, real)
+            latest = hidden if kept == 1.0 else restore(latest, places, hidden, real)
+            kept = lengths[i]
+            attended, probabilities = steps.attend(i, hidden, None if attention_mask is None else real)
             size = torch.sym_min(torch.sym_max(share_of(input_ids.shape[1], kept), FEWEST), hidden.shape[1])
             chosen = most_significant(significance(probabilities, real), real, size, self.keeps_first)
             limits = torch.minimum(share_of(tokens, kept).clamp(min=FEWEST), tokens)

@@ -80,14 +80,14 @@ class EncoderSteps:
         """Hidden states (batch, length, hidden) after layer `i`, counted from 0, from those before it."""
         return self.encoder.encoder.layer[i](hidden, mask)
 
-    def attend(self, i: int, hidden: torch.Tensor, real: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def attend(self, i: int, hidden: torch.Tensor, real: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """The first half of layer `i`: its attention, spelled out, since no implementation gives the probabilities.
 
         They are laid out by column, as in `models/probe.py`: a softmax over short rows is several times slower.
 
         Args:
             hidden: (batch, length, hidden).
-            real: (batch, length) bool, True on tokens.
+            real: (batch, length) bool, True on tokens; None where nothing is padded.
 
         Returns:
             States (batch, length, hidden), and the attention probabilities (batch, heads, key, query) before dropout.
@@ -98,7 +98,8 @@ class EncoderSteps:
             part(hidden).unflatten(-1, heads).transpose(1, 2) for part in (own.query, own.key, own.value)
         )
         scores = key @ query.transpose(2, 3) * own.scaling
-        scores = torch.where(real[:, None, :, None], scores, torch.finfo(scores.dtype).min)
+        if real is not None:
+            scores = torch.where(real[:, None, :, None], scores, torch.finfo(scores.dtype).min)
         probabilities = scores.softmax(2)
         context = own.dropout(probabilities).to(value.dtype).transpose(2, 3) @ value
         return attention.output(context.transpose(1, 2).flatten(2), hidden), probabilities
