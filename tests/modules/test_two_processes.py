@@ -21,7 +21,7 @@ from test_kill import assert_equal_cascades
 from tangodistill.modules import CascadeData, CascadeModule
 
 BLIND = ("qa_outputs.bias", "layer.1.output.LayerNorm.bias")
-"""What a span model adds to the logits of all tokens alike: no softmax over them sees it, so rounding errors move it."""
+"""What a span model adds to the logits of all tokens alike: no softmax sees it, so rounding errors move it."""
 TWO = {"devices": 2, "strategy": "ddp", "accelerator": "cpu"}
 
 
