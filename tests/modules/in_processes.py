@@ -96,7 +96,7 @@ def work(inputs: Path, run: Path, out: Path, **processes) -> None:
     questions = DatasetConfig(str(inputs / "questions"), task="squad")
     reader = out / "fitted_span_teacher"
     fit(SpanTeacher(str(inputs / "reader"), lr=2e-3), SpanData(questions, BATCH), reader, **processes)
-    dynamic = DynamicSpan(str(reader), str(reader), lr=1e-3)
+    dynamic = DynamicSpan(str(inputs / "reader"), str(reader), lr=1e-3)  # from itself it would learn rounding errors
     fit(dynamic, SpanData(questions, BATCH), out / "fitted_dynamic_span", **processes)
 
     measuring = trainer(out / "cascade", **processes)
