@@ -62,7 +62,8 @@ def made(request, tmp_path_factory):
     else:
         dataset = DatasetConfig(str(write_table(folder / "data.csv", rows=300)))
     first, second = write_tiers(folder, request.param == "spans")
-    (folder / RECORD).write_text(json.dumps({"front": [{"lengths": LENGTHS, "time_share": 0.5, "score": 0.5}]}))
+    front = [{"lengths": LENGTHS, "time_share": 0.5, "score": 0.5}]
+    (folder / RECORD).write_text(json.dumps({"settings": {"model": str(first)}, "front": front}))
     stage = {"first_tier": first, "second_tier": second, "dataset": dataset}
     exported = export(**stage, output=str(folder / "export"), formats=["onnxruntime-fp32"], lengths=str(folder))
     with pytest.MonkeyPatch.context() as patch:

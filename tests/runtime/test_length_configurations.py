@@ -42,7 +42,7 @@ def dynamic_folder(bert_folder, tmp_path_factory):
 def exported_once(dynamic_folder, bert_folder, make_record, texts, tmp_path_factory):
     """A cascade of the same weights twice, whose first tier is exported in two further length configurations."""
     folder = tmp_path_factory.mktemp("lengths")
-    (folder / RECORD).write_text(json.dumps({"front": FRONT}))
+    (folder / RECORD).write_text(json.dumps({"settings": {"model": "m"}, "front": FRONT}))
     record = make_record(calibrated_with=["torch-fp32", "torch-fp32"])
     write_measured(folder / "cascade", record, [dynamic_folder, bert_folder], texts)
     export(str(folder / "cascade"), formats=FORMATS, lengths=str(folder))
@@ -118,7 +118,7 @@ def test_a_format_is_refused_in_one_configuration_alone(folder, monkeypatch):
 
     monkeypatch.setattr(TierPair, "outputs", broken)
     monkeypatch.setattr(exporting, "_write_graphs", lambda *_: None)  # they are there
-    (folder / RECORD).write_text(json.dumps({"front": FRONT}))
+    (folder / RECORD).write_text(json.dumps({"settings": {"model": "m"}, "front": FRONT}))
     export(str(folder), formats=["openvino-fp32"], lengths=str(folder))
     assert accepted(folder, 1)[1:] == [
         "openvino-fp32",
