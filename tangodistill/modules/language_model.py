@@ -91,9 +91,13 @@ class LanguageModelModule(TrainedModule):
         setattr(self.model.config, PREFIXES, self._prefixes(train))
 
     def _prefixes(self, train: Dataset) -> dict[str, int] | None:
-        """What the sampler begins with, and how often: labels; null: the first tokens of the texts."""
+        """What the sampler begins with, and how often: labels; None: the first tokens of the texts."""
         if self.conditioning == "none":
             return None
+        if not self.task.label_names:
+            raise UserError(
+                f"model.init_args.conditioning is label, but the task {self.task.name} has no labels. Leave it at none."
+            )
         counts = np.bincount(train["label"][:], minlength=len(self.task.label_names))
         return {name + SEPARATOR: int(count) for name, count in zip(self.task.label_names, counts, strict=True)}
 

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from tangodistill.report.canvas import BLUE, GREY, INK, MUTED, NORMAL, PAPER, RULE, SMALL, TITLE, style
 from tangodistill.report.curves import neighbour_points
 from tangodistill.report.figures import CURVE_NAMES, CURVE_STYLES, draw_errors, scale_x
-from tangodistill.report.paper_examples import Examples
+from tangodistill.report.paper_examples import Curve, Examples
 from tangodistill.report.paper_runs import Row
 from tangodistill.report.paper_tables import HARDWARE, metric_name
 from tangodistill.report.paper_values import ERRORS_NOTE
@@ -39,7 +39,12 @@ HEAD, KEY, FOOT = 0.7, 0.3, 0.1  # inches above and below the panels
 
 def paper_figures(rows: Sequence[Row], examples: ExamplesByRow) -> dict[str, Figure]:
     """`figure2`, `figure3` and `figure4`; a row without a run has a panel that says so."""
-    lines = [Line2D([], [], **look, label=CURVE_NAMES.get(kind, kind)) for kind, look in reversed(CURVE_STYLES.items())]
+    curves = {row.name: _curves(row, examples[row.name]) for row in rows if row.run}
+    lines = [
+        Line2D([], [], **look, label=CURVE_NAMES.get(kind, kind))
+        for kind, look in reversed(CURVE_STYLES.items())
+        if any(kind in drawn for drawn in curves.values())
+    ]
     batches = [Line2D([], [], color=color, linewidth=2, label=name) for name, color in BATCH_STYLES.values()]
     second = [
         Line2D([], [], color=INK, marker="s", linestyle="", label="second tier alone"),
@@ -47,7 +52,10 @@ def paper_figures(rows: Sequence[Row], examples: ExamplesByRow) -> dict[str, Fig
     ]
     return {
         "figure2": _figure(
-            rows, "Metric (×100) against speedup, batch 1", [*lines, *second], lambda *it: _tradeoff(*it, examples)
+            rows,
+            "Metric (×100) against speedup, batch 1",
+            [*lines, *second],
+            lambda axes, row: _tradeoff(axes, row, curves[row.name]),
         ),
         "figure3": _figure(rows, "Metric (×100) against examples per second", [*batches, *second], _throughput),
         "figure4": _figure(
@@ -126,11 +134,17 @@ def _blank(axes: Axes) -> None:
     axes.text(0.5, 0.5, "no run", transform=axes.transAxes, ha="center", va="center", fontsize=TITLE, color=MUTED)
 
 
-def _tradeoff(axes: Axes, row: Row, examples: ExamplesByRow) -> None:
+def _curves(row: Row, examples: Examples) -> dict[str, Curve]:
+    """Kind -> speedups and metrics, of the cascade and of what stands beside it."""
     measured = row.run.measured
-    curves = examples[row.name].curves()
-    for kind, points in neighbour_points(measured).items():
-        curves[kind] = (points["speedup"].to_numpy(), points[measured.metric].to_numpy())
+    beside = neighbour_points(measured).items()
+    return examples.curves() | {
+        kind: (points["speedup"].to_numpy(), points[measured.metric].to_numpy()) for kind, points in beside
+    }
+
+
+def _tradeoff(axes: Axes, row: Row, curves: Mapping[str, Curve]) -> None:
+    measured = row.run.measured
     for kind, look in CURVE_STYLES.items():
         if kind in curves:
             axes.plot(*curves[kind], **look, gid=kind)

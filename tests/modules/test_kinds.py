@@ -10,6 +10,8 @@ from tangodistill.modules import (
     DeeBertModule,
     DynamicSpanModule,
     DynamicTinyBertModule,
+    LanguageModelData,
+    LanguageModelModule,
     SpanData,
     SpanStudentModule,
     SpanTeacherModule,
@@ -61,3 +63,8 @@ def test_the_data_module_must_fit_too(questions, dataset, tmp_path):
             trainer(tmp_path).fit(SpanTeacherModule("nowhere"), data)
     with pytest.raises(UserError, match="data.class_path is SpanData, which is for spans of contexts, but"):
         trainer(tmp_path).validate(TeacherModule("nowhere"), SpanData(dataset), verbose=False)
+
+
+def test_a_language_model_has_no_labels_to_begin_with_where_spans_are_asked_for(questions, tmp_path):
+    with pytest.raises(UserError, match="conditioning is label, but the task squad has no labels. Leave it at none."):
+        trainer(tmp_path).fit(LanguageModelModule(conditioning="label"), LanguageModelData(questions))

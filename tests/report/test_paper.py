@@ -166,6 +166,17 @@ def test_panels_without_a_run_say_so():
     assert all(axes.texts[-1].get_text() == "no run" for figure in figures.values() for axes in figure.axes)
 
 
+def _key(figure):
+    return {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+
+
+def test_the_key_of_figure_2_names_what_is_drawn_alone(runs):
+    rows = [row for row in read_rows([runs / "squad"]) if row.run]
+    (row,) = rows
+    key = _key(paper_figures(rows, {row.name: examples_of(row.run.measured)})["figure2"])
+    assert key == {"cascade", "random", "oracle", "Dynamic-TinyBERT", "second tier alone", "99 % and 98 % of it"}
+
+
 def test_figure_2_has_all_curves(runs):
     rows = read_rows([runs / "cola", runs / "squad"])
     figures = paper_figures(rows, {row.name: examples_of(row.run.measured) for row in rows if row.run})
@@ -173,6 +184,7 @@ def test_figure_2_has_all_curves(runs):
     spans = {"cascade", "random", "oracle", "dynamic_tinybert"}
     classes = spans | {"deebert"}
     assert drawn == [classes, set(), set(), set(), spans, set()]
+    assert "DeeBERT" in _key(figures["figure2"])
     heat = {row.name: len(axes.patches) for row, axes in zip(rows, figures["figure4"].axes, strict=True)}
     assert heat["CoLA"] == heat["SQuAD"] == 20 and heat["SST-2"] == 0
 
