@@ -92,8 +92,9 @@ def of_early_exit(folder: str, readout: Readout, max_length: int, calibration: D
     exits = [engine.every_exit(text, pair) for text, pair in zip(calibration["text"], pairs, strict=True)]
     logits, entropies, seconds = (np.stack(column) for column in zip(*exits, strict=True))
     logits, labels = logits[:, :, label_columns(engine, readout.label_names)], np.asarray(calibration["label"])
-    points = exit_points(labels, logits, entropies, seconds, float(seconds[:, -1].sum()))
-    accuracy = float((logits[:, -1].argmax(axis=1) == labels).mean())
+    answers = logits.argmax(axis=2)
+    points = exit_points(labels, answers, entropies, seconds, float(seconds[:, -1].sum()), logits.shape[2])
+    accuracy = float((answers[:, -1] == labels).mean())
     engine.leave_below(float(points["threshold"][point_keeping(points, 0.99, "accuracy", accuracy)]))
     return of_engine(engine, readout)
 

@@ -13,7 +13,12 @@ from tangodistill.metrics import check_class_ids, class_counts, scores_from_coun
 
 
 def exit_points(
-    labels: np.ndarray, logits: np.ndarray, entropies: np.ndarray, seconds: np.ndarray, second_only_s: float
+    labels: np.ndarray,
+    answers: np.ndarray,
+    entropies: np.ndarray,
+    seconds: np.ndarray,
+    second_only_s: float,
+    num_classes: int,
 ) -> dict[str, np.ndarray]:
     """Columns (points,) of every operating point by ascending threshold, from none leaving early to all at the first.
 
@@ -22,7 +27,7 @@ def exit_points(
 
     Args:
         labels: (n,) class ids.
-        logits: (n, exits, classes).
+        answers: (n, exits) class ids.
         entropies: (n, exits - 1) of the off-ramps, in nats; the last exit needs none.
         seconds: (n, exits) of an example, one at a time, when it leaves at each exit.
         second_only_s: of all examples through the cascade's second tier, one at a time.
@@ -31,23 +36,26 @@ def exit_points(
 
     >>> points = exit_points(
     ...     labels=np.array([1, 0]),
-    ...     logits=np.array([[[0.0, 1.0], [0.0, 9.0]], [[0.0, 2.0], [9.0, 0.0]]]),
+    ...     answers=np.array([[1, 1], [1, 0]]),
     ...     entropies=np.array([[0.25], [0.5]]),
     ...     seconds=np.array([[1.0, 2.0], [1.0, 2.0]]),
     ...     second_only_s=4.0,
+    ...     num_classes=2,
     ... )
     >>> points["exit1"].tolist(), points["accuracy"].tolist(), points["speedup"].round(2).tolist()
     ([0, 1, 2], [1.0, 1.0, 0.5], [1.0, 1.33, 2.0])
     """
-    n, exits, classes = logits.shape
+    n, exits = answers.shape
     if entropies.shape != (n, exits - 1) or seconds.shape != (n, exits):
         raise ValueError(
-            f"logits of {n} examples at {exits} exits need entropies {(n, exits - 1)} and seconds {(n, exits)}, "
+            f"answers to {n} examples at {exits} exits need entropies {(n, exits - 1)} and seconds {(n, exits)}, "
             f"got {entropies.shape} and {seconds.shape}"
         )
-    answers = logits.argmax(axis=2)
     last = exits - 1
-    labels, final = check_class_ids(classes, labels=labels, predictions=answers[:, last])
+    labels, *columns = check_class_ids(
+        num_classes, labels=labels, **{f"exit{e + 1}": answers[:, e] for e in range(exits)}
+    )
+    answers = np.stack(columns, axis=1)
     row, before, after, entropy = _moves(np.asarray(entropies, np.float32))
     order, threshold, made = rank(entropy)
     row, before, after = row[order], before[order], after[order]
@@ -56,7 +64,11 @@ def exit_points(
         return prefix_sums(change)[made]
 
     counts = cascade_counts(
-        class_counts(labels, final, classes), labels[row], answers[row, before], answers[row, after], sum_made
+        class_counts(labels, answers[:, last], num_classes),
+        labels[row],
+        answers[row, before],
+        answers[row, after],
+        sum_made,
     )
     time_s = seconds[:, last].sum() + sum_made(seconds[row, after] - seconds[row, before])
     leaving = {

@@ -83,24 +83,34 @@ class EarlyExitMeasurement:
         """(n, exits) of each example at batch 1, when it leaves at each exit: means of the passes after the warm-up."""
         return np.array([np.mean(passes[-self.repeats :], axis=0) for passes in self._passes_s])
 
-    def finish(self, folder: Path, second_s: float, second_metric: float) -> dict[str, Any]:
-        """After the passes: write early_exit_points.parquet, run points for real, and return the summary of it all.
+    def finish(self, folder: Path, second_s: np.ndarray, second_metric: float) -> dict[str, Any]:
+        """After the passes: write early_exit_points.parquet and early_exit_examples.parquet, run points for real.
+
+        Returns: the summary of it all.
 
         Args:
-            second_s: of all report examples through the second tier, one at a time.
+            second_s: (n,) of the report examples through the second tier, one at a time.
             second_metric: the task's metric of the second tier on the report role.
         """
         second_batch = self._best_batch(self.second)
-        exits_s = self.seconds
-        own = exit_points(self.report.labels, self.logits, self.entropies, exits_s, second_s)
+        exits_s, answers, second_only_s = self.seconds, self.logits.argmax(axis=2), float(second_s.sum())
+        own = exit_points(self.report.labels, answers, self.entropies, exits_s, second_only_s, len(self.columns))
         pd.DataFrame(own).to_parquet(folder / "early_exit_points.parquet", index=False)
+        examples = {
+            "example_id": self.report.example_ids,
+            "answer": list(answers),
+            "entropy": list(self.entropies),
+            "seconds": list(exits_s),
+            "second_s": second_s,
+        }
+        pd.DataFrame(examples).to_parquet(folder / "early_exit_examples.parquet", index=False)
         kept = {name: point_keeping(own, share, self.task.metric, second_metric) for name, share in FRACTIONS.items()}
         return {
             "name": Path(self.engine.facts.source).name,
             "parameters": self.engine.facts.parameters,
             "exits": self.engine.exits,
             "engine": self.engine.key,
-            "second_only_s": second_s,
+            "second_only_s": second_only_s,
             "metrics": [self.report.scores(self.logits[:, number]) for number in range(self.engine.exits)],
             "time_s_per_exit": exits_s.mean(axis=0).tolist(),
             **speedups_kept(own, self.task.metric, second_metric),

@@ -82,36 +82,51 @@ class LengthsMeasurement:
         self._answers[lengths].run(i)
 
     def finish(
-        self, folder: Path, seconds: Mapping[str, float], second_s: float, second_metric: float
+        self, folder: Path, seconds: Mapping[str, np.ndarray], second_s: np.ndarray, second_metric: float
     ) -> dict[str, Any]:
-        """After the passes: write dynamic_tinybert.parquet, from the full network down, and return what they come to.
+        """After the passes: write dynamic_tinybert.parquet, from the full network down, and the examples behind it.
+
+        Returns: what they come to.
 
         Args:
-            seconds: by the names of `runs`, of all report examples, one at a time.
+            seconds: by the names of `runs`, (n,) of the report examples, one at a time.
             second_s: likewise, through the second tier.
             second_metric: the task's metric of the second tier on the report role.
         """
-        columns, facts = self.searched.columns, self.searched.engine.facts
-        scores = [self.report.scores(answers.outputs[:, columns]) for answers in self._answers.values()]
-        time_s = np.array([seconds[name] for name in self.runs])
+        facts, outputs = self.searched.engine.facts, self._outputs()
+        scores = [self.report.scores(each) for each in outputs]
+        examples_s = np.stack([seconds[name] for name in self.runs], axis=1)
+        time_s, second_only_s = examples_s.sum(axis=0), float(second_s.sum())
         points = {
             "kind": np.repeat("dynamic_tinybert", len(time_s)),
             "lengths": [list(lengths) for lengths in self._answers],
             **{name: np.array([each[name] for each in scores]) for name in scores[0]},
             "time_s": time_s,
             "throughput_per_s": len(self.report) / time_s,
-            "speedup": second_s / time_s,
+            "speedup": second_only_s / time_s,
         }
         pd.DataFrame(points).to_parquet(folder / "dynamic_tinybert.parquet", index=False)
+        marks = pd.DataFrame([self.report.marks(each) for each in outputs])
+        examples = {
+            "example_id": self.report.example_ids,
+            **{name: list(np.stack(columns, axis=1)) for name, columns in marks.items()},
+            "seconds": list(examples_s),
+            "second_s": second_s,
+        }
+        pd.DataFrame(examples).to_parquet(folder / "dynamic_tinybert_examples.parquet", index=False)
         row = point_keeping(points, 0.99, self.metric, second_metric)
         return {
             "name": Path(facts.source).name,
             "parameters": facts.parameters,
             "engine": self.searched.engine.key,
-            "second_only_s": second_s,
+            "second_only_s": second_only_s,
             **speedups_kept(points, self.metric, second_metric),
             "point_at_99": None if row is None else self._point(points, row),
         }
+
+    def _outputs(self) -> list[np.ndarray]:
+        """Each configuration's outputs (n, k), in the task's order."""
+        return [answers.outputs[:, self.searched.columns] for answers in self._answers.values()]
 
     def _point(self, points: Mapping[str, Any], row: int) -> dict[str, Any]:
         names = {"metric_value": self.metric, "speedup": "speedup", "throughput_per_s": "throughput_per_s"}

@@ -94,8 +94,8 @@ class TierTimes:
     """The rows of batch_times.parquet, on the report role."""
     best: list[int]
     """Each tier's best batch size."""
-    beside_s: dict[str, float]
-    """By name, seconds of all report examples through what ran beside the tiers, one at a time."""
+    beside_s: dict[str, np.ndarray]
+    """By name, seconds (n,) of the report examples through what ran beside the tiers, one at a time."""
 
     def timing(self, role: str) -> Timing:
         return timing_of(self.frames[role], self.batches, self.best)
@@ -123,7 +123,7 @@ def time_tiers(
         role: answers.frame(tuple(seconds.mean(axis=0) for seconds in passes[role][0]))
         for role, answers in roles.items()
     }
-    return TierTimes(frames, batches, best, {name: float(s.sum(axis=1).mean()) for name, s in others_s.items()})
+    return TierTimes(frames, batches, best, {name: s.mean(axis=0) for name, s in others_s.items()})
 
 
 def tokens_run(engine: Engine, role: RoleAnswers, deferred: np.ndarray, batch_size: int) -> dict[str, float] | None:

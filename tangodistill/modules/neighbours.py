@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tangodistill.modules.early_exit import EarlyExitMeasurement
 from tangodistill.modules.lengths import LengthsMeasurement
 from tangodistill.modules.one_by_one import OneByOne
@@ -30,11 +32,11 @@ class Neighbours:
         runs = {SECOND_TIER: self.second.run} if self.second else {}
         return runs | (self.early_exit.runs if self.early_exit else {}) | (self.dynamic.runs if self.dynamic else {})
 
-    def finish(self, folder: Path, seconds: dict[str, float], second_metric: float) -> dict[str, dict[str, Any]]:
-        """After the passes: write each one's points; what summary.json tells of them.
+    def finish(self, folder: Path, seconds: dict[str, np.ndarray], second_metric: float) -> dict[str, dict[str, Any]]:
+        """After the passes: write each one's points and examples; what summary.json tells of them.
 
         Args:
-            seconds: by name, of all report examples through each of the runs.
+            seconds: by name, (n,) of the report examples through each of the runs.
             second_metric: the task's metric of the second tier on the report role.
         """
         found = {}

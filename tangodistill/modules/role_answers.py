@@ -45,6 +45,10 @@ class RoleAnswers(ABC):
         """(n,) bool: whether the first tier's answer is right."""
 
     @abstractmethod
+    def marks(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        """What somebody's outputs (n, k) are scored by, (n,) each: `answer`, class ids; or of spans `em` and `f1`."""
+
+    @abstractmethod
     def scores(self, outputs: np.ndarray) -> dict[str, float]:
         """The metrics of somebody's outputs (n, k) for these examples, in the order of the tiers'."""
 
@@ -85,6 +89,9 @@ class LabelAnswers(RoleAnswers):
     def right(self) -> np.ndarray:
         return self.outputs[0].argmax(axis=1) == self.labels
 
+    def marks(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        return {"answer": outputs.argmax(axis=1)}
+
     def scores(self, outputs: np.ndarray) -> dict[str, float]:
         counts = class_counts(self.labels, outputs.argmax(axis=1), outputs.shape[1])
         return {name: float(value) for name, value in scores_from_counts(counts).items()}
@@ -115,9 +122,12 @@ class SpanAnswers(RoleAnswers):
     def right(self) -> np.ndarray:
         return self._graded["tier1_em"] == 1
 
-    def scores(self, outputs: np.ndarray) -> dict[str, float]:
+    def marks(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
         columns = self._columns(1, outputs)
-        return {name: mean_score(columns[f"tier1_{name}"]) for name in GRADES}
+        return {name: np.asarray(columns[f"tier1_{name}"], np.float64) for name in GRADES}
+
+    def scores(self, outputs: np.ndarray) -> dict[str, float]:
+        return {name: mean_score(values) for name, values in self.marks(outputs).items()}
 
     def answer_columns(self) -> dict[str, Any]:
         return {"gold": [list(answers) for answers in self.gold], **self._graded}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,14 +12,13 @@ from tangodistill.cascade.errors import errors_by_confidence
 from tangodistill.cascade.outcomes import Outcomes
 from tangodistill.cascade.speedup import Timing, cascade_time_s, speedup_at, timing_of
 from tangodistill.cascade.summary import FRACTIONS
+from tangodistill.report.paper_beside import Curve, ExitExamples, LengthExamples, exit_examples, length_examples
 from tangodistill.report.run_files import Measured
 
 DRAWS = 1000
 DRAWS_OF_RANDOM = 10
 """Random orders per draw of the bootstrap, where F1 and MCC have no closed form."""
 
-Curve = tuple[np.ndarray, np.ndarray]
-"""Speedup over the second tier alone at batch 1, and the metric, each (points,)."""
 Interval = tuple[float, float]
 
 
@@ -31,13 +30,16 @@ class Examples:
     outcomes: Outcomes
     confidence: np.ndarray
     timing: Timing
+    beside: Mapping[str, ExitExamples | LengthExamples] = field(default_factory=dict)
+    """What was measured beside the cascade, of `deebert` and `dynamic_tinybert`."""
 
     def drawn(self, rows: np.ndarray) -> Examples:
         timing = replace(self.timing, tier1_s=self.timing.tier1_s[rows], tier2_s=self.timing.tier2_s[rows])
-        return Examples(self.metric, self.outcomes.drawn(rows), self.confidence[rows], timing)
+        beside = {kind: own.drawn(rows) for kind, own in self.beside.items()}
+        return Examples(self.metric, self.outcomes.drawn(rows), self.confidence[rows], timing, beside)
 
     def curves(self, draws: int = 100) -> dict[str, Curve]:
-        """The curves `cascade`, `random` and `oracle`."""
+        """The curves `cascade`, `random` and `oracle`, and those of what is beside them."""
         second_s, swept = self.timing.tier2_s.sum(), self.outcomes.sweep(self.confidence)
         baselines = {
             "random": self.outcomes.random(self.metric, self.timing, draws),
@@ -46,6 +48,7 @@ class Examples:
         return {
             "cascade": (second_s / cascade_time_s(swept, self.timing), swept.metric(self.metric)),
             **{kind: (second_s / curve.time_s, curve.metric) for kind, curve in baselines.items()},
+            **{kind: own.curve(self.metric) for kind, own in self.beside.items()},
         }
 
     def errors(self) -> pd.DataFrame:
@@ -58,14 +61,17 @@ def examples_of(measured: Measured) -> Examples:
     frame = measured.predictions
     best = [tier["best_batch_size"] for tier in measured.summary["tiers"]]
     timing = timing_of(frame, measured.batch_times, best)
-    return Examples(measured.metric, measured.outcomes, frame["confidence"].to_numpy(), timing)
+    labels, classes = (frame["label"].to_numpy() if "label" in frame else None), len(measured.summary["label_names"])
+    read = {"deebert": exit_examples, "dynamic_tinybert": length_examples}
+    beside = {kind: read[kind](table, labels, classes) for kind, table in measured.examples_beside.items()}
+    return Examples(measured.metric, measured.outcomes, frame["confidence"].to_numpy(), timing, beside)
 
 
 def intervals(examples: Examples, draws: int = DRAWS, step: Callable[[], None] = lambda: None) -> dict[str, Interval]:
     """95 % percentile bootstrap over examples, drawn with their times and both tiers' answers.
 
-    Keys: `second_tier`, and for `cascade`, `random` and `oracle` for instance `cascade_99`, their speedup there. A kind
-    that does not reach its target in some draw counts over the others.
+    Keys: `second_tier`, and for each curve for instance `cascade_99`, its speedup there. A kind that does not reach its
+    target in some draw counts over the others.
 
     Args: `step` is called after each draw.
     """

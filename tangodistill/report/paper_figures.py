@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from tangodistill.report.canvas import BLUE, GREY, INK, MUTED, NORMAL, PAPER, RULE, SMALL, TITLE, style
 from tangodistill.report.curves import neighbour_points
 from tangodistill.report.figures import CURVE_NAMES, CURVE_STYLES, draw_errors, scale_x
-from tangodistill.report.paper_examples import Curve, Examples
+from tangodistill.report.paper_beside import Curve
+from tangodistill.report.paper_examples import Examples
 from tangodistill.report.paper_runs import Row
 from tangodistill.report.paper_tables import HARDWARE, metric_name
 from tangodistill.report.paper_values import ERRORS_NOTE

@@ -94,8 +94,7 @@ def _table2(rows: Sequence[Row], intervals: Mapping[str, Mapping[str, Interval]]
     caption = (
         "Table 2. Speedup over the second tier alone at 99 % and 98 % of its metric, one example at a time, "
         f"interpolated between operating points of the report role, as the paper reads it. {STAR} In brackets 95 % "
-        "bootstrap intervals over the examples (none for DeeBERT, nor for a Dynamic-TinyBERT by itself, of which runs "
-        "keep no single examples). "
+        "bootstrap intervals over the examples. "
         f"Paper: {CITATION}. {HARDWARE}"
     )
     return PaperTable("table2", caption, _frame(records), blocks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +26,8 @@ class Measured:
     """early_exit_points.parquet, where a DeeBERT model was measured too"""
     dynamic: pd.DataFrame | None = None
     """dynamic_tinybert.parquet, where a Dynamic-TinyBERT was measured by itself too"""
+    examples_beside: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """Of `deebert` and `dynamic_tinybert`, where measured, early_exit_examples.parquet and its like"""
 
     @property
     def metric(self) -> str:
@@ -76,8 +78,10 @@ def read_measured(folder: Path) -> Measured:
         absent = [key for key in _KEYS if key not in summary]
         if absent:
             raise ValueError(f"summary.json lacks {', '.join(absent)}")
-        beside = (pd.read_parquet(folder / file) if kind in summary else None for kind, file in _FILES_BESIDE.items())
-        return Measured(summary, *(pd.read_parquet(folder / name) for name in _FILES[1:]), *beside)
+        tables = (pd.read_parquet(folder / name) for name in _FILES[1:])
+        beside = (pd.read_parquet(folder / file) if kind in summary else None for kind, file in _POINTS_BESIDE.items())
+        examples = {kind: pd.read_parquet(folder / file) for kind, file in _EXAMPLES_BESIDE.items() if kind in summary}
+        return Measured(summary, *tables, *beside, examples)
     except (ValueError, OSError) as error:
         raise UserError(
             f"{folder} holds a broken file ({error}). Write it anew: "
@@ -93,8 +97,10 @@ _FILES = (
     "batch_times.parquet",
 )
 
-_FILES_BESIDE = {"deebert": "early_exit_points.parquet", "dynamic_tinybert": "dynamic_tinybert.parquet"}
+_POINTS_BESIDE = {"deebert": "early_exit_points.parquet", "dynamic_tinybert": "dynamic_tinybert.parquet"}
 """Key in the summary -> file that is there if it is."""
+
+_EXAMPLES_BESIDE = {"deebert": "early_exit_examples.parquet", "dynamic_tinybert": "dynamic_tinybert_examples.parquet"}
 
 _KEYS = (
     *("task", "split", "n", "metric", "label_names", "tiers", "chosen", "machine", "versions"),

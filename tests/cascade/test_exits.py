@@ -15,9 +15,11 @@ LEVELS = [0.0, 0.1, 0.2, float(np.nextafter(np.float32(0.2), np.float32(1))), 0.
 
 class Case(NamedTuple):
     labels: np.ndarray
-    logits: np.ndarray
+    answers: np.ndarray
     entropies: np.ndarray
     seconds: np.ndarray
+    second_only_s: float
+    classes: int
 
 
 @st.composite
@@ -29,9 +31,11 @@ def cases(draw, max_size=20):
     free = rng.random((n, exits - 1)) < draw(st.sampled_from([0.0, 0.5, 1.0]))
     return Case(
         rng.integers(0, classes, n),
-        rng.normal(0, 1, (n, exits, classes)).astype(np.float32),
+        rng.integers(0, classes, (n, exits)),
         np.where(free, rng.random(entropies.shape), entropies).astype(np.float32),
         np.cumsum(rng.uniform(1, 5, (n, exits)) / 1000, axis=1),
+        0.2,
+        classes,
     )
 
 
@@ -48,21 +52,19 @@ def run(case: Case, threshold: float) -> list[int]:
 
 @given(cases())
 def test_the_sweep_equals_running_with_every_threshold(case):
-    points = exit_points(*case, second_only_s=0.2)
-    exits = case.logits.shape[1]
+    points, exits = exit_points(*case), case.answers.shape[1]
     seen = set()
     for i, threshold in enumerate(points["threshold"]):
         taken = run(case, threshold)
         seen.add(tuple(taken))
-        answers = [int(np.argmax(case.logits[row, number])) for row, number in enumerate(taken)]
+        answers = [case.answers[row, number] for row, number in enumerate(taken)]
         counts = [points[f"exit{number + 1}"][i] for number in range(exits)]
         assert counts == [taken.count(number) for number in range(exits)]
         time_s = sum(case.seconds[row, number] for row, number in enumerate(taken))
         assert points["time_s"][i] == pytest.approx(time_s)
         assert points["speedup"][i] == pytest.approx(0.2 / time_s)
         assert points["throughput_per_s"][i] == pytest.approx(len(taken) / time_s)
-        classes = case.logits.shape[2]
-        f1 = {"average": "binary"} if classes == 2 else {"average": "macro"}
+        f1 = {"average": "binary"} if case.classes == 2 else {"average": "macro"}
         assert points["accuracy"][i] == pytest.approx(accuracy_score(case.labels, answers))
         assert points["f1"][i] == pytest.approx(f1_score(case.labels, answers, zero_division=0, **f1))
         assert points["mcc"][i] == pytest.approx(matthews_corrcoef(case.labels, answers))
@@ -73,7 +75,7 @@ def test_the_sweep_equals_running_with_every_threshold(case):
 
 @given(cases())
 def test_the_first_point_runs_every_layer_and_the_last_one_layer(case):
-    points, n, exits = exit_points(*case, second_only_s=1.0), len(case.labels), case.logits.shape[1]
+    points, (n, exits) = exit_points(*case), case.answers.shape
     assert points["threshold"].dtype == np.float32 and (np.diff(points["threshold"]) > 0).all()
     assert points[f"exit{exits}"][0] == n and points["time_s"][0] == pytest.approx(case.seconds[:, -1].sum())
     assert points["exit1"][-1] == n and points["time_s"][-1] == pytest.approx(case.seconds[:, 0].sum())
@@ -82,9 +84,9 @@ def test_the_first_point_runs_every_layer_and_the_last_one_layer(case):
 
 def test_arrays_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"need entropies \(2, 2\) and seconds \(2, 3\), got \(2, 3\) and \(2, 3\)"):
-        exit_points(np.array([0, 1]), np.zeros((2, 3, 2)), np.zeros((2, 3)), np.zeros((2, 3)), 1.0)
+        exit_points(np.array([0, 1]), np.zeros((2, 3), int), np.zeros((2, 3)), np.zeros((2, 3)), 1.0, 2)
 
 
 def test_entropies_must_be_numbers():
     with pytest.raises(ValueError, match="finite"):
-        exit_points(np.array([0]), np.zeros((1, 2, 2)), np.array([[np.nan]]), np.ones((1, 2)), 1.0)
+        exit_points(np.array([0]), np.zeros((1, 2), int), np.array([[np.nan]]), np.ones((1, 2)), 1.0, 2)

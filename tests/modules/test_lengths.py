@@ -16,6 +16,7 @@ from tangodistill.modules import CascadeData, CascadeModule, lengths
 from tangodistill.modules.lengths import MOST, load_searched
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.html import write_report
+from tangodistill.report.paper_examples import examples_of
 from tangodistill.report.run_files import read_measured
 from tangodistill.runtime.answers import readout_of
 from tangodistill.runtime.torch_engine import TorchEngine
@@ -68,6 +69,13 @@ def test_the_summary_follows_from_the_points(measured):
         "lengths": best["lengths"].tolist(), "metric_value": best["accuracy"], "speedup": best["speedup"],
         "throughput_per_s": best["throughput_per_s"], "measured_s": best["time_s"],
     }  # fmt: skip
+
+
+def test_the_examples_behind_both_make_their_points(measured):
+    curves = examples_of(measured).curves()
+    for kind, points in (("deebert", measured.early_exit), ("dynamic_tinybert", measured.dynamic)):
+        np.testing.assert_allclose(curves[kind], (points["speedup"], points["accuracy"]))
+        assert measured.examples_beside[kind]["example_id"].equals(measured.predictions["example_id"])
 
 
 def test_deebert_and_it_are_compared_with_the_same_passes_of_the_second_tier(measured):

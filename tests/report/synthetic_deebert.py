@@ -13,7 +13,7 @@ EXITS = 6
 
 
 def add_deebert(run: Path) -> dict:
-    """Write early_exit_points.parquet and `deebert` in summary.json; returns the latter."""
+    """Write early_exit_points.parquet, its examples and `deebert` in summary.json; returns the latter."""
     folder = run / "cascade"
     summary = json.loads((folder / "summary.json").read_text())
     report, points = (pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "operating_points"))
@@ -26,7 +26,10 @@ def add_deebert(run: Path) -> dict:
     shares = np.exp(logits) / np.exp(logits).sum(2, keepdims=True)
     entropies = -(shares * np.log(shares)).sum(2)[:, :-1].astype(np.float32)
     seconds = report["tier2_time_s"].to_numpy()[:, None] * np.linspace(0.2, 1.05, EXITS)
-    own = exit_points(report["label"].to_numpy(), logits, entropies, seconds, second["time_s"])
+    answers, second_s = logits.argmax(axis=2), report["tier2_time_s"].to_numpy()
+    own = exit_points(report["label"].to_numpy(), answers, entropies, seconds, second_s.sum(), logits.shape[2])
+    examples = {"answer": list(answers), "entropy": list(entropies), "seconds": list(seconds), "second_s": second_s}
+    pd.DataFrame(examples).to_parquet(folder / "early_exit_examples.parquet")
     pd.DataFrame(own).to_parquet(folder / "early_exit_points.parquet")
     row = point_keeping(own, 0.99, metric, second[metric])
     at = {key: speedup_at(share, own["speedup"], own[metric], second[metric]) for key, share in

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from synthetic_deebert import add_deebert
@@ -17,6 +18,7 @@ from tangodistill.report.paper_examples import examples_of
 from tangodistill.report.paper_figures import paper_figures
 from tangodistill.report.paper_runs import read_rows
 from tangodistill.report.paper_values import PUBLISHED
+from tangodistill.report.run_files import read_measured
 from tangodistill.user_error import UserError
 
 FILES = {
@@ -110,16 +112,33 @@ def test_our_numbers_are_the_runs_own(runs, written):
     for share in ("99", "98"):
         for kind, source in sources.items():
             assert float(row[f"{kind}_{share}"]) == pytest.approx(source[f"speedup_at_{share}"]["batch1"])
-            if kind not in ("deebert", "dynamic_tinybert"):
-                assert float(row[f"{kind}_{share}_low"]) <= float(row[f"{kind}_{share}_high"])
+            assert float(row[f"{kind}_{share}_low"]) <= float(row[f"{kind}_{share}_high"])
     assert float(row["tier2_metric"]) == pytest.approx(summary["tiers"][1]["metrics"]["mcc"])
-    assert row["deebert_99_low"] == row["dynamic_tinybert_99_low"] == ""
     assert (row["tier1"], row["tier2"], row["n"]) == ("TinyBERT4", "MiniLM-L6", "200")
     at_99 = markdown_rows(written, "CoLA")[1]
     assert at_99[:2] == [r"TinyBERT4 → MiniLM-L6\*", "MCC"]
-    assert at_99[4] == f"{summary['deebert']['speedup_at_99']['batch1']:.1f}×"
-    assert at_99[6] == f"{summary['dynamic_tinybert']['speedup_at_99']['batch1']:.1f}×"
+    assert at_99[4].startswith(f"{summary['deebert']['speedup_at_99']['batch1']:.1f}× [")
+    assert at_99[6].startswith(f"{summary['dynamic_tinybert']['speedup_at_99']['batch1']:.1f}× [")
     assert at_99[9].startswith(f"{summary['speedup_at_99']['batch1']:.1f}× [")
+
+
+def test_what_stands_beside_the_cascade_has_intervals_too(runs, written):
+    for name, kinds in (("CoLA", ("deebert", "dynamic_tinybert")), ("SQuAD", ("dynamic_tinybert",))):
+        row = csv_rows(written / "table2.csv")[name]
+        for kind in kinds:
+            low, value, high = (float(row[f"{kind}_98{end}"]) for end in ("_low", "", "_high"))
+            assert low <= value <= high and low < high
+
+
+def test_examples_beside_the_cascade_make_the_points(runs):
+    """Two ways to one curve: the points that the stage wrote, and the examples behind them."""
+    for name in ("cola", "squad"):
+        measured = read_measured(runs / name / "cascade")
+        curves = examples_of(measured).curves()
+        for kind, points in (("deebert", measured.early_exit), ("dynamic_tinybert", measured.dynamic)):
+            assert (kind in curves) == (points is not None)
+            if points is not None:
+                np.testing.assert_allclose(curves[kind], (points["speedup"], points[measured.metric]))
 
 
 def test_throughput_is_the_second_tiers_times_the_speedup(runs, written):

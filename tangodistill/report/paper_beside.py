@@ -1,0 +1,76 @@
+"""The report examples of a DeeBERT, and of a Dynamic-TinyBERT by itself, as curves of metric against speedup."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tangodistill.cascade.exits import exit_points
+from tangodistill.cascade.outcomes import GRADES, ClassOutcomes, GradedOutcomes, Outcomes
+
+Curve = tuple[np.ndarray, np.ndarray]
+"""Speedup over the second tier alone at batch 1, and the metric, each (points,)."""
+
+
+@dataclass(frozen=True)
+class ExitExamples:
+    """What a DeeBERT's exits made of n examples; arrays as `exit_points` takes them."""
+
+    labels: np.ndarray
+    answers: np.ndarray
+    entropies: np.ndarray
+    seconds: np.ndarray
+    second_s: np.ndarray
+    """(n,) through the second tier."""
+    num_classes: int
+
+    def drawn(self, rows: np.ndarray) -> ExitExamples:
+        arrays = (self.labels, self.answers, self.entropies, self.seconds, self.second_s)
+        return ExitExamples(*(array[rows] for array in arrays), self.num_classes)
+
+    def curve(self, metric: str) -> Curve:
+        arrays = (self.labels, self.answers, self.entropies, self.seconds)
+        points = exit_points(*arrays, float(self.second_s.sum()), self.num_classes)
+        return points["speedup"], points[metric]
+
+
+@dataclass(frozen=True)
+class LengthExamples:
+    """What a Dynamic-TinyBERT's length configurations made of n examples."""
+
+    outcomes: Sequence[Outcomes]
+    """Of each configuration, which stands in both tiers' place."""
+    seconds: np.ndarray
+    """(n, configurations)."""
+    second_s: np.ndarray
+    """(n,) through the second tier."""
+
+    def drawn(self, rows: np.ndarray) -> LengthExamples:
+        return LengthExamples([each.drawn(rows) for each in self.outcomes], self.seconds[rows], self.second_s[rows])
+
+    def curve(self, metric: str) -> Curve:
+        metrics = np.array([each.tier_score(1, metric) for each in self.outcomes])
+        return self.second_s.sum() / self.seconds.sum(axis=0), metrics
+
+
+def exit_examples(table: pd.DataFrame, labels: np.ndarray, num_classes: int) -> ExitExamples:
+    """Those of a table like early_exit_examples.parquet; `labels` (n,) class ids."""
+    arrays = (np.stack(table[name].to_numpy()) for name in ("answer", "entropy", "seconds"))
+    return ExitExamples(labels, *arrays, table["second_s"].to_numpy(), num_classes)
+
+
+def length_examples(table: pd.DataFrame, labels: np.ndarray | None, num_classes: int) -> LengthExamples:
+    """Those of a table like dynamic_tinybert_examples.parquet; `labels` (n,) class ids, None of spans."""
+    if labels is None:
+        graded = {name: np.stack(table[name].to_numpy()) for name in GRADES}
+        configurations = range(graded[GRADES[0]].shape[1])
+        outcomes = [
+            GradedOutcomes({name: scores[:, [i, i]].T for name, scores in graded.items()}) for i in configurations
+        ]
+    else:
+        answers = np.stack(table["answer"].to_numpy(), axis=1)
+        outcomes = [ClassOutcomes(labels, each, each, num_classes) for each in answers]
+    return LengthExamples(outcomes, np.stack(table["seconds"].to_numpy()), table["second_s"].to_numpy())
