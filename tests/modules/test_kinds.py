@@ -1,9 +1,8 @@
 """Labels where spans are asked for, and the other way round: told before anything is loaded."""
 
-import json
-
 import pytest
 from quiet_trainer import trainer
+from separable import write_questions
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.modules import (
@@ -26,15 +25,7 @@ from tangodistill.user_error import UserError
 
 @pytest.fixture(scope="module")
 def questions(tmp_path_factory):
-    """Forty articles of one question, in SQuAD's layout."""
-    folder = tmp_path_factory.mktemp("questions")
-    for name in ("train-v1.1.json", "dev-v1.1.json"):
-        data = []
-        for i in range(40):
-            asked = {"id": f"{name}-{i}", "question": "who ?", "answers": [{"text": "Ada", "answer_start": 0}]}
-            data.append({"title": f"{name} {i}", "paragraphs": [{"context": f"Ada saw {name} {i} .", "qas": [asked]}]})
-        (folder / name).write_text(json.dumps({"version": "1.1", "data": data}))
-    return DatasetConfig(str(folder), task="squad")
+    return DatasetConfig(str(write_questions(tmp_path_factory.mktemp("questions") / "squad")), task="squad")
 
 
 CLASSIFIERS = (TeacherModule, StudentModule, TinyBertModule, DynamicTinyBertModule, DeeBertModule)
