@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from tangodistill.augment.near_report import NearReport
 from tangodistill.augment.word_ids import WordIds
-from tangodistill.data.glove import SPECIAL_TOKENS
+from tangodistill.data.glove import SPECIAL_TOKENS, VOCABULARY
 from tangodistill.data.transfer import MANIFEST, write_json
 
 INSPECTION = "inspection.json"
@@ -25,7 +25,7 @@ def inspect_set(
     report: pa.Table,
     samples: int = 8,
     seed: int = 0,
-    vocabulary: int = 10_000,
+    vocabulary: int = VOCABULARY,
 ) -> dict[str, Any]:
     """What can be told of a transfer set from its texts alone, ready for JSON.
 

@@ -19,7 +19,7 @@ class BiLSTMConfig(PretrainedConfig):
         hidden_size: LSTM units per direction.
         num_layers: bidirectional LSTM layers.
         ffn_size: units of the hidden layer before the classes.
-        dropout: share dropped between the LSTM layers and before the last layer, while training.
+        dropout: share dropped of the word vectors, between the LSTM layers and before the last layer, while training.
     """
 
     model_type = "bilstm"
@@ -93,7 +93,7 @@ class BiLSTMForSequenceClassification(PreTrainedModel):
         """
         if input_ids.shape[1] == 0:
             input_ids, attention_mask = input_ids.new_full((len(input_ids), 1), self.config.pad_token_id), None
-        states = self._last_states(self.embedding(input_ids), attention_mask)
+        states = self._last_states(self.dropout(self.embedding(input_ids)), attention_mask)
         logits = self.classifier(self.dropout(F.relu(self.hidden(states))))
         loss = None if labels is None else F.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)

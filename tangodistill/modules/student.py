@@ -3,9 +3,10 @@
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from tangodistill.data.glove import embedding_matrix, student_tokenizer
+from tangodistill.data.glove import VOCABULARY, embedding_matrix, student_tokenizer
 from tangodistill.data.packages import resolve
 from tangodistill.losses import hard_cross_entropy, logit_mse, soft_cross_entropy
 from tangodistill.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
@@ -15,8 +16,12 @@ from tangodistill.modules.classifier import ClassifierModule
 class StudentModule(ClassifierModule):
     """A BiLSTM over GloVe vectors that learns the teacher's logits on the transfer set.
 
+    The last weights are kept, those of the lowest learning rate. Scores on a selection role of common size differ too
+    little from one epoch to the next to choose by, and on texts without labels there is little to overfit.
+
     Args:
         glove: GloVe text file (50 wide), or ``package:glove-6b-50d``.
+        vocabulary: words that the student knows, special tokens included (10,000 in Mamou et al. 2022).
         loss: ``logit_mse`` (Tang et al. 2019) or ``soft_cross_entropy``.
         temperature: of the soft cross-entropy.
         hard_weight: weight of the cross-entropy to the teacher's own answer, added to the loss.
@@ -32,6 +37,7 @@ class StudentModule(ClassifierModule):
     def __init__(
         self,
         glove: str,
+        vocabulary: int = VOCABULARY,
         loss: Literal["logit_mse", "soft_cross_entropy"] = "logit_mse",
         temperature: float = 1.0,
         hard_weight: float = 0.0,
@@ -42,7 +48,8 @@ class StudentModule(ClassifierModule):
         max_length: int = 128,
     ):
         super().__init__(lr, weight_decay, warmup_fraction)
-        self.glove, self.loss, self.temperature, self.hard_weight = glove, loss, temperature, hard_weight
+        self.glove, self.vocabulary = glove, vocabulary
+        self.loss, self.temperature, self.hard_weight = loss, temperature, hard_weight
         self.dropout, self.max_length = dropout, max_length
 
     def setup(self, stage: str) -> None:
@@ -55,7 +62,7 @@ class StudentModule(ClassifierModule):
     def _build(self) -> None:
         """A new student whose vocabulary and vectors come from the transfer set's words."""
         transfer, glove, names = self.trainer.datamodule.transfer, str(resolve(self.glove)), self.task.label_names
-        self.tokenizer = student_tokenizer(_texts(transfer), glove)
+        self.tokenizer = student_tokenizer(_texts(transfer), glove, self.vocabulary)
         self.tokenizer.model_max_length = self.max_length
         config = BiLSTMConfig(
             vocab_size=len(self.tokenizer),
@@ -85,6 +92,13 @@ class StudentModule(ClassifierModule):
             loss = loss + self.hard_weight * hard_cross_entropy(logits, teacher)
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def configure_callbacks(self) -> list[Callback]:
+        return [self.last_checkpoint()]
+
+    def kept_scores(self) -> dict[str, Any]:
+        score = self.trainer.callback_metrics.get("val/score")
+        return {} if score is None else {self.score_name: float(score)}
 
 
 def _texts(transfer: Any) -> Any:

@@ -17,7 +17,7 @@ from tangodistill.data.tokenize import TextEncoder
 from tangodistill.models import BiLSTMConfig
 from tangodistill.user_error import UserError
 
-TEXTS = ["A good film , is n't it ?", "It isn't a [MASK] film", "a film", "an unheardof thing"]
+TEXTS = ["A good film , is n't it ?", "It isn't a [MASK] film", "a film", "an unheardof thing"] * 5
 GLOVE = ["the", "a", "film", "it", "n't", "is", "good", ",", "rare", "thing"]
 
 
@@ -84,10 +84,18 @@ def test_vocabulary_is_full_and_gloves_frequent_words_take_the_rows_left(tokeniz
     assert "[" not in order and "mask" not in order, "special tokens in the texts are no words"
 
 
+def test_a_word_without_a_vector_that_is_rarely_seen_is_left_out(glove_path):
+    often = student_tokenizer(TEXTS, glove_path, size=16).get_vocab()
+    rarely = student_tokenizer(TEXTS[:-4], glove_path, size=16).get_vocab()
+    assert {"an", "unheardof"} <= often.keys() and not {"an", "unheardof"} & rarely.keys()
+    assert "rare" in rarely and "rare" not in often, "GloVe's next word has taken a row"
+    assert "thing" in rarely, "GloVe has a vector of it"
+
+
 def test_counts_do_not_depend_on_chunks(monkeypatch):
-    whole = count_words(TEXTS * 5)
+    whole = count_words(TEXTS)
     monkeypatch.setattr(glove, "CHUNK", 3)
-    assert count_words(iter(TEXTS * 5)) == whole
+    assert count_words(iter(TEXTS)) == whole
     assert whole["film"] == 15 and whole["n't"] == 10
 
 
@@ -192,4 +200,4 @@ def test_glove_of_other_words(tmp_path):
     path = tmp_path / "capitals.txt"
     path.write_text("THE 1 2 3\nFILM 4 5 6\n")
     with pytest.raises(UserError, match="holds no word"):
-        embedding_matrix(student_tokenizer(["the film"], path, size=6), path, width=3)
+        embedding_matrix(student_tokenizer(["the film"] * 5, path, size=6), path, width=3)
