@@ -1,8 +1,10 @@
 import json
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 from quiet_trainer import trainer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -37,6 +39,32 @@ def test_other_losses_train_too(inputs, dataset, labelled, tmp_path):
     )
     trainer(tmp_path, max_epochs=1).fit(module, TransferData(dataset, str(labelled), batch_size=32))
     assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] > 0.8
+
+
+class Weights(Callback):
+    """The newest weights, after each epoch."""
+
+    def __init__(self):
+        self.epochs = []
+
+    def on_train_epoch_end(self, trainer, module):
+        self.epochs.append({name: weight.clone() for name, weight in module.model.state_dict().items()})
+
+
+def test_the_last_weights_are_kept_though_the_first_score_as_well(inputs, dataset, labelled, tmp_path):
+    L.seed_everything(0)
+    weights, module = Weights(), StudentModule(str(inputs / "glove.txt"), lr=5e-3)
+    trainer(tmp_path, max_epochs=3, callbacks=[weights]).fit(module, TransferData(dataset, str(labelled)))
+    kept = AutoModelForSequenceClassification.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(kept[name], weight) for name, weight in weights.epochs[-1].items())
+    assert not torch.equal(kept["classifier.weight"], weights.epochs[0]["classifier.weight"])
+
+
+def test_the_student_knows_no_more_words_than_it_is_told_to(inputs, dataset, labelled, tmp_path):
+    module = StudentModule(str(inputs / "glove.txt"), vocabulary=8)
+    trainer(tmp_path, max_epochs=1).fit(module, TransferData(dataset, str(labelled)))
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert model.get_input_embeddings().num_embeddings == len(AutoTokenizer.from_pretrained(tmp_path)) == 8
 
 
 def test_logits_of_another_tasks_teacher_are_refused(inputs, dataset, labelled, tmp_path):
