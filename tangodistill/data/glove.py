@@ -62,10 +62,12 @@ def student_tokenizer(
         max_length: the tokenizer's `model_max_length`, tokens.
 
     Raises:
-        UserError: the GloVe file is missing or unreadable.
+        UserError: the GloVe file is missing or unreadable, or the size leaves no row for a word.
     """
     from torchtext.vocab import Vocab
 
+    if size <= len(SPECIAL_TOKENS):
+        raise UserError(f"a vocabulary of {size} has no room for a word beside {len(SPECIAL_TOKENS)} special tokens")
     glove, counts = load_vectors(glove_path), count_words(texts)
     learnable = Counter({word: count for word, count in counts.items() if count >= RARE or word in glove.stoi})
     words = Vocab(learnable, max_size=size - len(SPECIAL_TOKENS), specials=list(SPECIAL_TOKENS)).itos

@@ -92,6 +92,11 @@ def test_a_word_without_a_vector_that_is_rarely_seen_is_left_out(glove_path):
     assert "thing" in rarely, "GloVe has a vector of it"
 
 
+def test_a_vocabulary_without_a_word_is_refused(glove_path):
+    with pytest.raises(UserError, match="a vocabulary of 4 has no room for a word beside 4 special tokens"):
+        student_tokenizer(TEXTS, glove_path, size=4)
+
+
 def test_counts_do_not_depend_on_chunks(monkeypatch):
     whole = count_words(TEXTS)
     monkeypatch.setattr(glove, "CHUNK", 3)
