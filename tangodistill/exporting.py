@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.lengths.front import read_front
 from tangodistill.models.dynamic_tinybert import DynamicBert
 from tangodistill.models.length_configuration import Lengths, checked
+from tangodistill.progress import Progress
 from tangodistill.runtime.cascade_folder import EXPORT_RECORD
 from tangodistill.runtime.engine_key import engine_key, lengths_name, split_key
 from tangodistill.runtime.engines import BATCH_DEPENDENT, PRECISIONS
@@ -90,11 +90,10 @@ def export(
     configurations = _configurations(pair, lengths) if lengths else {}
     jobs = [(tier, shares) for tier in (1, 2) for shares in (None, *configurations.get(tier, ()))]
     found: list[Agreement] = []
-    with Progress(auto_refresh=True) as progress:
-        bar = progress.add_task("export", total=len(jobs))
+    with Progress("export", len(jobs)) as progress:
         for tier, shares in jobs:
             found += _export_tier(pair, tier, shares, formats, max_drop, min_same)
-            progress.update(bar, advance=1)
+            progress.advance(note=f"tier {tier}")
     _write(folder, found)
     _show(found, pair.metric)
     return folder

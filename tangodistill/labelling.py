@@ -13,7 +13,6 @@ import pyarrow as pa
 import torch
 from datasets import Dataset
 from datasets.features import Features, List, Value
-from rich.progress import track
 
 import tangodistill.models  # noqa: F401  (registers the package's own model types)
 from tangodistill.data.length_batches import length_batches
@@ -24,6 +23,7 @@ from tangodistill.hardware import best_device, has_bfloat16
 from tangodistill.models.inputs import tensors
 from tangodistill.models.load import load_classifier
 from tangodistill.positions import position_limit
+from tangodistill.progress import Progress
 from tangodistill.user_error import UserError
 
 SHARD_ROWS = 16_384  # rows between two points that a killed run can go on from
@@ -92,9 +92,11 @@ def label(
     if waiting:
         labeller = Labeller(teacher, batch_size, max_length, label_names)
         write_json(shards / "label_names.json", labeller.label_names)
-        for start in track(waiting, description="label"):
-            part = rows[start : start + SHARD_ROWS]
-            _save_array(_shard(shards, start), labeller.logits(part["text"], part.get("text_pair")))
+        with Progress("label", len(rows), done=len(rows) - sum(len(rows[start:]) for start in waiting)) as progress:
+            for start in waiting:
+                part = rows[start : start + SHARD_ROWS]
+                _save_array(_shard(shards, start), labeller.logits(part["text"], part.get("text_pair")))
+                progress.advance(len(part["text"]))
     names = json.loads((shards / "label_names.json").read_text(encoding="utf-8"))
     features = Features({**rows.features, "logits": List(Value("float16"), length=len(names))})
     kept = [highest_probability(np.load(_shard(shards, start))) >= min_confidence for start in starts]

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tangodistill.config import flatten, full_key, get_key, set_key, write_yaml
+from tangodistill.progress import duration
 from tangodistill.recipe import Recipe, Stage, as_list
 from tangodistill.stage import StageFolder, StageRecord, content_hash, describe_host, exclusive, read_record
 from tangodistill.user_error import UserError
@@ -154,7 +155,7 @@ class RecipeRun:
         self.execute(stage.verb, self._arguments(stage, folder))
         write_yaml(folder.work / "config.yaml", stage.config)
         folder.finish(wanted)
-        self.say(f"[{stage.name}] done in {_minutes(time.monotonic() - began)}: {folder.final}")
+        self.say(f"[{stage.name}] done in {duration(time.monotonic() - began)}: {folder.final}")
         self._track(stage, folder.final)
 
     def _track(self, stage: Stage, folder: Path) -> None:
@@ -204,7 +205,3 @@ def _reason(cut_off: bool, resumes: bool, forced: bool, done: StageRecord | None
     if done is None:
         return "runs"
     return f"runs anew: {'; '.join(done.differences(wanted))}"
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
@@ -10,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from tangodistill.data.sources import DatasetConfig
@@ -18,6 +18,7 @@ from tangodistill.exporting import accepted, by_lengths
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
 from tangodistill.latency.machine import cpu_model, describe_machine
 from tangodistill.lengths.choice import cheapest_first_tier
+from tangodistill.progress import Progress
 from tangodistill.runtime.cascade_folder import read_cascade, write_record
 from tangodistill.runtime.engine_key import Lengths, split_key
 from tangodistill.runtime.engines import available_cores
@@ -74,12 +75,11 @@ def tune(
         if tier == 1 or split_key(key)[2] is None  # what the cascade is held to is the second tier in full
         for threads in sorted({1, available_cores()})
     ]
-    with Progress(auto_refresh=False) as progress:  # no thread beside what is timed
-        bar = progress.add_task("tune", total=len(jobs))
-        rows = []
+    rows = []
+    with Progress("tune", len(jobs), timed=True) as progress:
         for tier, key, threads in jobs:
-            rows.append(_time(texts, tier, key, threads, seconds))
-            progress.update(bar, advance=1, refresh=True)
+            rows.append(_time(texts, tier, key, threads, seconds, progress.beat))
+            progress.advance(note=f"tier {tier}, {key}")
     _choose(pair, rows, target_keep)
     _write(folder, rows, texts)
     if cascade is not None:
@@ -102,7 +102,7 @@ def _work(cascade, exported, first_tier, second_tier, dataset, output) -> tuple[
     )
 
 
-def _time(texts: TierPair, tier: int, key: str, threads: int, seconds: float) -> Timing:
+def _time(texts: TierPair, tier: int, key: str, threads: int, seconds: float, between: Callable[[], object]) -> Timing:
     engine = texts.engine(tier, key, threads)
     pilot = texts.part(PILOT_TEXTS)
     engine.outputs(pilot.texts, pilot.pairs)
@@ -116,7 +116,7 @@ def _time(texts: TierPair, tier: int, key: str, threads: int, seconds: float) ->
         engine.outputs([pair.texts[i] for i in rows], pairs, batch_size)
 
     best, times = find_batch_sizes(
-        {"engine": run}, {"engine": engine.lengths(pair.texts, pair.pairs)}, REPEATS, seconds
+        {"engine": run}, {"engine": engine.lengths(pair.texts, pair.pairs)}, REPEATS, seconds, between
     )
     size = best["engine"]
     return Timing(tier, key, threads, size, _per_s(times, 1), _per_s(times, size))

@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 from datasets.features import Features, Value
-from rich.progress import track
 
 from tangodistill import __version__
 from tangodistill.augment.generators import Generator, check_generators, draws_of, generator_name
@@ -32,6 +31,7 @@ from tangodistill.augment.workers import worker_map
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import HELD_OUT, Roles, load_roles
 from tangodistill.data.transfer import MANIFEST, load_transfer_set, write_transfer_set
+from tangodistill.progress import track
 from tangodistill.user_error import UserError
 
 
@@ -107,7 +107,7 @@ def augment_roles(
             shards = _planned(work, sources, generators, seed, settings["tagger"] is not None, parallel_map)
             number, of = part
             own = shards[number - 1 :: of]
-            for _ in track(parallel_map(write_shard, own), description="augment", total=len(own)):
+            for _ in track(parallel_map(write_shard, own), "augment", len(own)):
                 pass
         if of > 1:
             done = sum(shard.path.exists() for shard in shards)

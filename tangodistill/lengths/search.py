@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import Progress
 
 from tangodistill.data.sources import DatasetConfig, dataset_fingerprint
 from tangodistill.data.splits import load_roles
@@ -22,6 +21,7 @@ from tangodistill.lengths.front import RECORD
 from tangodistill.lengths.pareto import pareto_front
 from tangodistill.models.dynamic_tinybert import DynamicBert
 from tangodistill.models.length_configuration import Lengths
+from tangodistill.progress import Progress
 from tangodistill.report.canvas import save
 from tangodistill.report.lengths import front_table, length_figure
 from tangodistill.runtime.torch_engine import TorchEngine
@@ -136,17 +136,15 @@ def search(
     record, started = output / RECORD, perf_counter()
     recorded = _recorded(record, settings)
     measured: dict[Lengths, tuple[float, float]] = {}
-    with Progress(auto_refresh=False) as progress:  # no thread beside what is timed
-        bar = progress.add_task("search", total=1.0)
+    with Progress("search", iterations, timed=True, limit_s=seconds) as progress:
         for done, wanted in enumerate(generations(layers, seed, measured), start=1):
             measured |= {lengths: recorded[lengths] for lengths in wanted if lengths in recorded}
             if missing := [lengths for lengths in wanted if lengths not in measured]:
                 measured |= zip(missing, evaluate(missing), strict=True)
                 _write(record, settings, {**recorded, **measured})
             spent = (perf_counter() - started) / seconds if seconds else 0.0
-            share = max(done / iterations, spent)
-            progress.update(bar, completed=min(share, 1.0), refresh=True)
-            if share >= 1:
+            progress.advance()
+            if max(done / iterations, spent) >= 1:
                 break
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from rich.progress import Progress
 
 from tangodistill.cascade.speedup import Timing, timing_of
 from tangodistill.data.length_batches import tokens_per_text
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes, time_batch_sizes
 from tangodistill.latency.timer import time_each
 from tangodistill.modules.role_answers import RoleAnswers
+from tangodistill.progress import Progress
 from tangodistill.runtime.engines import Engine
 
 Engines = tuple[Engine, Engine]
@@ -38,13 +38,8 @@ def batch1_times(
 
     tiers = {f"tier {tier}": lambda i, e=engine: answer(e, i) for tier, engine in enumerate(engines, 1)}
     runs = {**tiers, **(beside or {})}
-    with Progress(auto_refresh=False) as progress:  # no thread beside what is timed
-        bar = progress.add_task(f"time {title}, batch 1", total=repeats * len(runs))
-
-        def show(*_) -> None:
-            progress.update(bar, advance=1, refresh=True)
-
-        times = time_each(runs, len(role), repeats, WARMUP, after_pass=show)
+    with Progress(f"time {title}, batch 1", repeats * len(runs) * len(role), timed=True) as progress:
+        times = time_each(runs, len(role), repeats, WARMUP, between=progress.advance)
     return [times.pop(name) for name in tiers], times
 
 
@@ -66,14 +61,13 @@ def batch_times(
         f"tier{tier}": lambda rows, size, e=engine: e.outputs(*role.part(rows), batch_size=size, pad_to_max=padded)
         for tier, engine in enumerate(engines, 1)
     }
-    with Progress(auto_refresh=False) as progress:
-        progress.add_task("time batch sizes", total=None)
+    with Progress("time batch sizes", timed=True) as progress:
         if sizes is None:
             lengths = {f"tier{tier}": engine.lengths(role.texts, role.pairs) for tier, engine in enumerate(engines, 1)}
-            best, found = find_batch_sizes(runs, lengths, repeats)
+            best, found = find_batch_sizes(runs, lengths, repeats, between=progress.advance)
         else:
             best = dict(zip(runs, sizes, strict=True))
-            found = time_batch_sizes(runs, best, len(role), repeats)
+            found = time_batch_sizes(runs, best, len(role), repeats, progress.advance)
     single = [
         BatchTime(f"tier{tier}", 1, repeat, len(role), float(seconds))
         for tier, passes in enumerate(batch1_s, 1)

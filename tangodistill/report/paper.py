@@ -7,8 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.progress import Progress
-
+from tangodistill.progress import Progress
 from tangodistill.report.canvas import save
 from tangodistill.report.paper_examples import DRAWS, examples_of, intervals
 from tangodistill.report.paper_figures import CAPTIONS, paper_figures
@@ -32,9 +31,8 @@ def write_paper(runs: Sequence[Path], output: Path) -> Path:
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file. Give a folder to write the tables and figures into.")
     examples = {row.name: examples_of(row.run.measured) for row in rows if row.run}
-    with Progress() as progress:
-        task = progress.add_task("bootstrap", total=DRAWS * len(examples))
-        found = {name: intervals(each, DRAWS, lambda: progress.advance(task)) for name, each in examples.items()}
+    with Progress("bootstrap", DRAWS * len(examples)) as progress:
+        found = {name: intervals(each, DRAWS, progress.advance) for name, each in examples.items()}
     tables, figures = paper_tables(rows, found), paper_figures(rows, examples)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".paper-") as made:

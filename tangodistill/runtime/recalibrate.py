@@ -6,8 +6,8 @@ from time import perf_counter
 
 import numpy as np
 import pandas as pd
-from rich.progress import track
 
+from tangodistill.progress import Progress
 from tangodistill.runtime.answers import readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
 from tangodistill.runtime.engines import Engine, recorded_engine
@@ -66,8 +66,10 @@ def _one_at_a_time(engine: Engine, texts: list[str], pairs: list[str] | None, ti
     for i in range(min(WARMUP, len(texts))):
         run(i)
     outputs, seconds = [], []
-    for i in track(range(len(texts)), description=title):
-        started = perf_counter()
-        outputs.append(run(i))
-        seconds.append(perf_counter() - started)
+    with Progress(title, len(texts), timed=True) as progress:
+        for i in range(len(texts)):
+            started = perf_counter()
+            outputs.append(run(i))
+            seconds.append(perf_counter() - started)
+            progress.advance()
     return np.stack(outputs), seconds

@@ -41,17 +41,21 @@ def test_each_example_is_timed_in_interleaved_passes(clock):
         calls.append((name, i))
         clock.now += seconds
 
-    passes = []
+    def between():  # the bar is drawn outside the times
+        clock.now += 1000
+        drawn.append(len(calls))
+
+    drawn = []
     times = timer.time_each(
         {"a": lambda i: work("a", i, i), "b": lambda i: work("b", i, 10 * i)},
         n=3,
         repeats=2,
         warmup=2,
-        after_pass=lambda name, repeat: passes.append((name, repeat)),
+        between=between,
     )
     warm = [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
     assert calls == warm + [(name, i) for name in "abab" for i in range(3)]
-    assert passes == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert drawn == list(range(len(warm) + 1, len(calls) + 1))
     assert times["a"].tolist() == [[0, 1, 2]] * 2
     assert times["b"].tolist() == [[0, 10, 20]] * 2
 
