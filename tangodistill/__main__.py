@@ -3,9 +3,11 @@
 import sys
 
 from tangodistill import cli
+from tangodistill.latency.cores import tell_openmp
 
 
 def main() -> None:
+    tell_openmp()
     sys.exit(cli.main())
 
 

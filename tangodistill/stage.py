@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tangodistill import __version__
+from tangodistill.latency.cores import available_cores
 from tangodistill.user_error import UserError
 
 RECORD = "stage.json"
@@ -142,7 +143,7 @@ def _now() -> str:
 
 def describe_host() -> dict[str, Any]:
     """The machine in a few words; the cascade stage's own files describe it in full."""
-    return {"platform": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
+    return {"platform": platform.platform(), "python": platform.python_version(), "cores": available_cores()}
 
 
 def content_hash(path: Path) -> str:

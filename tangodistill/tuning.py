@@ -16,12 +16,12 @@ from rich.table import Table
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.exporting import accepted, by_lengths
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
+from tangodistill.latency.cores import available_cores, thread_counts
 from tangodistill.latency.machine import cpu_model, describe_machine
 from tangodistill.lengths.choice import cheapest_first_tier
 from tangodistill.progress import Progress
 from tangodistill.runtime.cascade_folder import read_cascade, write_record
 from tangodistill.runtime.engine_key import Lengths, split_key
-from tangodistill.runtime.engines import available_cores
 from tangodistill.runtime.tuned import RECORD, Timing
 from tangodistill.tier_pair import TierPair
 from tangodistill.user_error import UserError
@@ -45,7 +45,7 @@ def tune(
 
     Give a finished cascade folder; or, as recipes do, both tiers, what `export` wrote, the data and an output folder.
     Engines run calibration texts of your own lengths, from raw text to label, one at a time and in batches, on one core
-    and on all; the one with the highest geometric mean of both throughputs is kept. Where the first tier was exported
+    and on more; the one with the highest geometric mean of both throughputs is kept. Where the first tier was exported
     in several length configurations, the one whose cascade is cheapest is kept, with its fastest engine. In a cascade
     folder all this serves after `choose` has found its own threshold.
 
@@ -73,7 +73,7 @@ def tune(
         for tier in (1, 2)
         for key in accepted(source, tier)
         if tier == 1 or split_key(key)[2] is None  # what the cascade is held to is the second tier in full
-        for threads in sorted({1, available_cores()})
+        for threads in thread_counts(available_cores())
     ]
     rows = []
     with Progress("tune", len(jobs), timed=True) as progress:

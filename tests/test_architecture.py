@@ -13,7 +13,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "config": {"user_error"},
     "messages": {"config", "user_error"},
-    "stage": {"user_error"},
+    "stage": {"latency", "user_error"},
     "recipe": {"config", "user_error"},
     "overrides": {"config", "recipe", "models", "data", "user_error"},
     "recipe_run": {"config", "progress", "recipe", "stage", "data", "report", "user_error"},
@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "models": {"user_error"},
     "cascade": {"metrics"},
     "data": {"progress", "tasks", "user_error"},
-    "augment": {"data", "hardware", "positions", "progress", "tasks", "user_error"},
+    "augment": {"data", "hardware", "latency", "positions", "progress", "tasks", "user_error"},
     "runtime": {"models", "cascade", "latency", "data", "positions", "progress", "user_error"},
     "report": {"cascade", "latency", "metrics", "progress", "user_error"},
     "modules": {
@@ -61,7 +61,7 @@ MAY_IMPORT = {
         *("hardware", "positions", "progress"),
     },
     "user_error": set(),
-    "__main__": {"cli"},
+    "__main__": {"cli", "latency"},
     "__init__": set(),
 }
 """Part of the package -> the other parts that it may import, at any depth of a function."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from tangodistill.augment.workers import worker_map
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import HELD_OUT, Roles, load_roles
 from tangodistill.data.transfer import MANIFEST, load_transfer_set, write_transfer_set
+from tangodistill.latency.cores import available_cores
 from tangodistill.progress import track
 from tangodistill.user_error import UserError
 
@@ -80,7 +80,7 @@ def augment(
     _check(max_texts, max_per_text, seed, workers)
     limits = Limits(include_original, max_texts, max_per_text)
     part, roles = _part(shard), load_roles(dataset)
-    folder = augment_roles(roles, Path(output), generators, limits, seed, workers or _cores(), part)
+    folder = augment_roles(roles, Path(output), generators, limits, seed, workers or available_cores(), part)
     if inspect and shard is None:
         print_inspection(json.loads((folder / INSPECTION).read_text(encoding="utf-8")), read_confidence(folder))
     return folder
@@ -163,10 +163,6 @@ def _part(shard: str | None) -> tuple[int, int]:
     if not 1 <= part[0] <= part[1]:
         raise UserError(f"shard is {shard!r}: give i/n with i from 1 to n, for instance 2/8.")
     return part
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _hashes(rows: Dataset, columns: list[str]) -> np.ndarray:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from tangodistill.latency.cores import available_cores
+
 BUSY_SHARE = 0.2  # of all cores, taken by other processes
 
 
@@ -26,6 +28,7 @@ def describe_machine() -> dict:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "physical_cores": psutil.cpu_count(logical=False),
         "logical_cores": psutil.cpu_count(),
+        "available_cores": available_cores(),
         "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "torch_threads": torch.get_num_threads(),

@@ -1,7 +1,6 @@
 """What runs a tier: from raw texts to its outputs, tokenisation included, whatever does the arithmetic."""
 
 import copy
-import os
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from tangodistill.data.length_batches import length_batches
 from tangodistill.data.spans import SPAN_SCORES
 from tangodistill.data.tokenize import TextEncoder, TokenizedTexts
 from tangodistill.data.windows import WindowEncoder, Windows
+from tangodistill.latency.cores import available_cores
 from tangodistill.runtime.cascade_folder import TierRecord
 from tangodistill.runtime.engine_key import Lengths, engine_key
 from tangodistill.user_error import UserError
@@ -64,8 +64,8 @@ class Engine(ABC):
         facts: of the tier.
         encoder: its tokenizer, truncating to no more than the tier allows.
         precision: of the arithmetic, one of `PRECISIONS`.
-        threads: cores that one forward pass uses. In a run over batches as many passes as the cores allow run side by
-            side. None: one pass at a time, on the cores that the process uses anyway.
+        threads: cores that one forward pass uses, as far as the process may. In a run over batches as many passes as
+            the cores allow run side by side. None: one pass at a time, on all of them.
         length_configuration: that was chosen for a Dynamic-TinyBERT. None: the folder's own, or another model.
     """
 
@@ -81,9 +81,11 @@ class Engine(ABC):
         threads: int | None = None,
         length_configuration: Lengths | None = None,
     ):
-        self.facts, self.encoder, self.precision, self.threads = facts, encoder, precision, threads
+        self.facts, self.encoder, self.precision = facts, encoder, precision
         self.length_configuration = length_configuration
-        self.passes_at_once = max(1, available_cores() // threads) if threads else 1
+        self.cores = available_cores()
+        self.threads = threads and min(threads, self.cores)
+        self.passes_at_once = self.cores // self.threads if self.threads else 1
         self._pool = ThreadPoolExecutor(self.passes_at_once) if self.passes_at_once > 1 else None
 
     @classmethod
@@ -272,8 +274,3 @@ def label_columns(engine: Engine, label_names: Sequence[str]) -> np.ndarray:
             f"{', '.join(label_names)}. Both must hold the same names: correct id2label in its config.json."
         )
     return np.array([engine.label_names.index(name) for name in label_names])
-
-
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,7 +16,7 @@ class OnnxEngine(ExportedEngine):
     def _open(self, graph: Path) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = self.threads or 0  # 0: one per core
+        options.intra_op_num_threads = self.threads or self.cores
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         self._names = [node.name for node in self._session.get_inputs()]

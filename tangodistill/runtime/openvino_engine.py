@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-from tangodistill.runtime.engines import available_cores
 from tangodistill.runtime.exported import ExportedEngine
 
 HINT_OF = {"fp32": "f32", "bf16": "bf16", "int8_static": "f32"}
@@ -19,10 +18,11 @@ class OpenVinoEngine(ExportedEngine):
     name = "openvino"
 
     def _open(self, graph: Path) -> None:
-        settings = {"INFERENCE_PRECISION_HINT": HINT_OF[self.precision], "NUM_STREAMS": 1}
-        if self.threads:
-            streams = max(1, available_cores() // self.threads)
-            settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams * self.threads}
+        settings = {
+            "INFERENCE_PRECISION_HINT": HINT_OF[self.precision],
+            "NUM_STREAMS": self.passes_at_once,
+            "INFERENCE_NUM_THREADS": self.passes_at_once * (self.threads or self.cores),
+        }
         self._compiled = openvino.Core().compile_model(str(graph), "CPU", settings)
         self._names = [node.get_any_name() for node in self._compiled.inputs]
         self._own = threading.local()  # a request serves one thread at a time

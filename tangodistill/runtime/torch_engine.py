@@ -68,8 +68,9 @@ class TorchEngine(Engine):
 
     @torch.inference_mode()
     def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        if self.threads and torch.get_num_threads() != self.threads:  # a thread's own setting, in PyTorch
-            torch.set_num_threads(self.threads)
+        threads = self.threads or min(torch.get_num_threads(), self.cores)
+        if torch.get_num_threads() != threads:  # a thread's own setting, in PyTorch
+            torch.set_num_threads(threads)
         if inputs["attention_mask"].all():  # spares the model making and applying a mask
             del inputs["attention_mask"]
         return tier_outputs(self.model(**tensors(inputs))).float().numpy()

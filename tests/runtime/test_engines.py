@@ -131,6 +131,13 @@ def test_threads_hold_while_the_engine_runs(bilstm_folder):
         torch.set_num_threads(before)
 
 
+def test_no_more_threads_than_the_process_may_use(bilstm_folder, monkeypatch):
+    """Tuned on a larger machine, or outside of the container."""
+    monkeypatch.setattr("tangodistill.runtime.engines.available_cores", lambda: 2)
+    wide, narrow = (TorchEngine.load(bilstm_folder, threads=threads) for threads in (64, 1))
+    assert (wide.threads, wide.passes_at_once) == (2, 1) and (narrow.threads, narrow.passes_at_once) == (1, 2)
+
+
 def test_labels_are_found_by_name(bert_folder):
     engine = TorchEngine.load(bert_folder)
     assert label_columns(engine, ("positive", "negative")).tolist() == [1, 0]

@@ -134,6 +134,14 @@ def test_the_fastest_by_both_speeds_is_chosen(folder):
         assert read_cascade(folder).keys[tier - 1] == best["key"]
 
 
+def test_threads_are_tried_by_powers_of_two(folder, monkeypatch):
+    monkeypatch.setattr(tuning, "accepted", lambda folder, tier: ["onnxruntime-fp32"])
+    monkeypatch.setattr(tuning, "available_cores", lambda: 6)
+    tune(str(folder), seconds=0.02)
+    (cpu,) = json.loads((folder / "tune.json").read_text())["cpus"].values()
+    assert [(row["tier"], row["threads"]) for row in cpu["rows"]] == [(t, n) for t in (1, 2) for n in (1, 2, 4, 6)]
+
+
 def test_another_cpus_tuning_is_refused(folder, monkeypatch):
     tune(str(folder), seconds=0.05)
     monkeypatch.setattr("tangodistill.runtime.tuned.cpu_model", lambda: "Abacus 9000")
