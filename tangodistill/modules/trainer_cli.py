@@ -7,10 +7,12 @@ import warnings
 import zipfile
 from typing import Any
 
-from lightning import LightningDataModule, LightningModule, Trainer
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import tangodistill.modules  # noqa: F401  (so that class names need no module path)
+from tangodistill.modules.progress_bar import TrainerProgress
 from tangodistill.user_error import UserError
 
 NOT_HELPFUL_LOGS = (
@@ -71,6 +73,13 @@ class TrainerCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         if not self.parse_only:
             super().instantiate_classes()
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        own = config.get("callbacks") or []
+        has_bar = any(isinstance(callback, ProgressBar) for callback in (own if isinstance(own, list) else [own]))
+        if not has_bar and config.get("enable_progress_bar") is not False:
+            callbacks = [*callbacks, TrainerProgress()]
+        return super()._instantiate_trainer(config, callbacks)
 
     def _run_subcommand(self, subcommand: str) -> None:
         if self.parse_only:
