@@ -5,8 +5,10 @@ from importlib import import_module
 from pathlib import Path
 
 from tangodistill.config import did_you_mean
+from tangodistill.home import ensure_home
 from tangodistill.launching import PART_OF_RUN, end_with_parent, help_silently, is_helper
 from tangodistill.messages import message_of
+from tangodistill.output import lasting_output
 from tangodistill.user_error import UserError
 from tangodistill.verbs import PROGRAM, VERBS, execute
 
@@ -34,12 +36,17 @@ NEXT = {
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command line; returns the exit code: 0, 2 for a user's error, 130 for Ctrl-C."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    with lasting_output():
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(arguments: list[str]) -> int:
     debug, part_of_run = "--debug" in arguments, PART_OF_RUN in arguments
     arguments = [_underscored(argument) for argument in arguments if argument not in ("--debug", PART_OF_RUN)]
     if part_of_run:
         end_with_parent()
     try:
+        ensure_home()
         if is_helper():
             help_silently(lambda: _dispatch(arguments))
         else:

@@ -12,6 +12,13 @@ from typing import Any, get_args, get_type_hints
 from tangodistill.config import did_you_mean
 from tangodistill.user_error import UserError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large", "PytorchStreamWriter failed writing")
+NO_PLACE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+)
+NO_PLACE_WORDS = ("Read-only file system", "Permission denied")
 _UNKNOWN_KEY = re.compile(r"(?:accept option|Option) '([^']+)'|unrecognized arguments: --(\S+)|[Kk]ey '([^']+)' is not")
 _NO_CLASS = re.compile(r"dot import path string: (\S+)|module 'tangodistill\.modules' has no attribute '(\w+)'")
 _WHERE = re.compile(r"""[Pp]arser key "[^"]+":|Problem with given class_path '[^']+':""")
@@ -31,20 +38,28 @@ def message_of(error: BaseException, known_keys: Iterable[str] = ()) -> str | No
         return explain_parse_error(str(error), known_keys)
     if type(error).__name__ == "MisconfigurationException":  # Lightning's own; named, so as not to import it here
         return str(error)
-    if _disk_is_full(error):
-        where = f" while writing {error.filename}" if isinstance(error, OSError) and error.filename else ""
-        return f"No space left on the disk{where}. Free some, then run the same command again: it resumes."
-    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) and error.filename:
-        return f"{error.filename}: {error.strerror}. Give another place, or change what lies there."
+    return _full_disk(error) or _closed_place(error)
+
+
+def _full_disk(error: BaseException | None) -> str | None:
+    """Wherever it stands in a chain of exceptions; some libraries hand on the system's words without its number."""
+    while error is not None:
+        if getattr(error, "errno", None) in FULL or any(words in str(error) for words in FULL_WORDS):
+            name = getattr(error, "filename", None)
+            where = f" while writing {name}" if name else ""
+            return f"No space left on the disk{where}. Free some, then run the same command again: it resumes."
+        error = error.__cause__ or error.__context__
     return None
 
 
-def _disk_is_full(error: BaseException | None) -> bool:
-    while error is not None:
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _closed_place(error: BaseException) -> str | None:
+    number, text, name = getattr(error, "errno", None), str(error), getattr(error, "filename", None)
+    if "No usable temporary directory" in text:
+        return "There is no temporary folder that can be written to. Set TMPDIR to one."
+    if number in NO_PLACE or any(words in text for words in NO_PLACE_WORDS):
+        what = f"{name}: {error.strerror}" if name else text.splitlines()[0].rstrip(".")
+        return f"{what}. Give another place, or change what lies there."
+    return None
 
 
 def explain_parse_error(message: str, known_keys: Iterable[str]) -> str:

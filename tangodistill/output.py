@@ -4,10 +4,12 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any, TextIO
 
-PLAIN = str.maketrans({"×": "x", "–": "-", "—": "-", "−": "-", "≥": ">=", "≤": "<=", "…": "...", "Δ": "d", "→": "->"})
+PLAIN = str.maketrans(
+    {"×": "x", "·": ".", "–": "-", "—": "-", "−": "-", "…": "...", "’": "'", "≥": ">=", "≤": "<=", "→": "->", "Δ": "d"}
+)
 
 
 class LastingStream:
@@ -37,10 +39,10 @@ class LastingStream:
 
     def _give_up(self, error: OSError) -> None:
         """Lets what is buffered, and what other processes write here, go nowhere too."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
-        if error.errno != errno.EPIPE and self._stream is not sys.__stderr__:
+        lost, self._stream = self._stream, open(os.devnull, "w")  # noqa: SIM115
+        with suppress(OSError):  # no file behind it
+            os.dup2(self._stream.fileno(), lost.fileno())
+        if error.errno != errno.EPIPE:
             print(f"The output can't be written any more ({error.strerror}); the work goes on.", file=sys.stderr)
 
     def __getattr__(self, name: str) -> Any:

@@ -107,4 +107,39 @@ def test_a_full_disk_is_one_line_however_deep():
         except OSError as error:
             raise RuntimeError("writer failed") from error
     except RuntimeError as error:
-        assert message_of(error).startswith("No space left on the disk.")
+        assert message_of(error) == message_of(full)
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EFBIG])
+def test_a_quota_is_a_full_disk_too(number):
+    assert message_of(OSError(number, "in the way", "weights")) == (
+        "No space left on the disk while writing weights. Free some, then run the same command again: it resumes."
+    )
+
+
+def test_torch_tells_of_a_full_disk_in_words_of_its_own():
+    error = RuntimeError("[enforce fail at inline_container.cc:603] . PytorchStreamWriter failed writing file data/0")
+    told = "No space left on the disk. Free some, then run the same command again: it resumes."
+    assert message_of(error) == told
+
+
+def test_a_read_only_folder_is_named():
+    assert message_of(OSError(errno.EROFS, "Read-only file system", "/data/out")) == (
+        "/data/out: Read-only file system. Give another place, or change what lies there."
+    )
+    wrapped = RuntimeError("Error while serializing: I/O error: Permission denied (os error 13)")
+    assert message_of(wrapped) == f"{wrapped}. Give another place, or change what lies there."
+
+
+def test_arrow_names_the_place_in_its_text():
+    error = PermissionError(errno.EACCES, "Failed to open local file '/x/a.arrow'")
+    assert message_of(error).startswith("[Errno 13] Failed to open local file '/x/a.arrow'. Give another place")
+
+
+def test_no_temporary_folder_says_what_to_set():
+    error = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+    assert message_of(error) == "There is no temporary folder that can be written to. Set TMPDIR to one."
+
+
+def test_a_file_that_our_own_code_lost_is_a_bug():
+    assert message_of(FileNotFoundError(errno.ENOENT, "No such file or directory", "weights")) is None
