@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from tangodistill.cascade.outcomes import Outcomes, outcomes_of
+from tangodistill.runtime.measured_files import read_metric
 from tangodistill.cascade.sweep import Sweep
 
 KINDS = ("plain", "certified")
@@ -47,7 +48,8 @@ def pooled(path: Path) -> Examples:
     names = ("predictions.parquet", "calibration_predictions.parquet")
     rows = pd.concat([pd.read_parquet(file) for file in ([path / name for name in names] if path.is_dir() else [path])])
     times = [rows.get(f"tier{tier}_time_s", pd.Series(s, rows.index)).to_numpy(float) for tier, s in ((1, 1), (2, 20))]
-    return Examples(outcomes_of(rows), rows["confidence"].to_numpy(), np.stack(times))
+    positive = read_metric(path).positive_id if path.is_dir() else 1
+    return Examples(outcomes_of(rows, positive), rows["confidence"].to_numpy(), np.stack(times))
 
 
 def chosen(examples: Examples, metric: str, keep: float, level: float) -> dict[str, float | None]:

@@ -121,7 +121,7 @@ def main() -> None:
     evaluate = evaluation(engine, scored)
     evaluate([(1.0,) * layers])  # warms up
     machine = describe_machine()
-    print(f"{arguments.task}, {scored.metric}, n = {len(scored.texts)}, {engine.max_length} tokens, {machine['cpu']}")
+    print(f"{arguments.task}, {scored.metric_title}, n = {len(scored.texts)}, {engine.max_length} tokens, {machine['cpu']}")
     if machine["busy"]:
         print("other processes take part of the machine: times are not to be trusted")
     shrunk = shrinking(layers, evaluate)

@@ -92,13 +92,13 @@ def main() -> None:
     on = {role: answers(arguments.cascade, each) for role, each in roles.items()}
     tiers, cascades = of_tiers(on["report"], roles["report"]), of_cascades(on, roles, arguments.keep)
     metric = pair.metric
-    print(f"{len(data.report):,} examples of the report role ({data.files['report']})")
-    print(f"{'tier':6}{'format':26}{metric:>9}{'Δ':>9}{'same':>9}")
+    print(f"{len(data.report):,} examples of the report role ({data.files['report']}); score: {pair.metric_title}")
+    print(f"{'tier':6}{'format':26}{'score':>9}{'Δ':>9}{'same':>9}")
     for row in tiers:
         print(
             f"{row['tier']:<6}{row['format']:26}{row[metric]:9.4f}{row['against_fp32']:+9.4f}{row['same_answers']:9.2%}"
         )
-    print(f"\n{'first tier':26}{'second tier':26}{metric:>9}{'Δ':>9}{'deferred':>10}")
+    print(f"\n{'first tier':26}{'second tier':26}{'score':>9}{'Δ':>9}{'deferred':>10}")
     for row in cascades:
         print(
             f"{row['first']:26}{row['second']:26}{row[metric]:9.4f}{row['against_fp32']:+9.4f}"

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tangodistill.data.sources import DatasetConfig
@@ -95,7 +96,7 @@ def export(
             found += _export_tier(pair, tier, shares, formats, max_drop, min_same)
             progress.advance(note=f"tier {tier}")
     _write(folder, found)
-    _show(found, pair.metric)
+    _show(found, pair.metric_title)
     return folder
 
 
@@ -163,7 +164,7 @@ def _export_tier(
     engines = (pair.engine(tier, engine_key(*key.split("-"), lengths)) for key in wanted)
     found = [_agreement(pair, tier, engine.key, pair.outputs(engine), expected) for engine in engines]
     for row in found:
-        row.refused = _objection(row, max_drop, min_same)
+        row.refused = _objection(row, pair.metric_title, max_drop, min_same)
     _remove_refused(graphs_folder(pair.exported[tier - 1], lengths), found)
     return found if lengths is None else [_agreement(pair, tier, reference.key, expected, expected), *found]
 
@@ -209,9 +210,9 @@ def _agreement(pair: TierPair, tier: int, key: str, outputs: np.ndarray, expecte
     )
 
 
-def _objection(row: Agreement, max_drop: float, min_same: float) -> str | None:
+def _objection(row: Agreement, metric_title: str, max_drop: float, min_same: float) -> str | None:
     if row.torch_metric - row.metric > max_drop:
-        return f"loses {row.torch_metric - row.metric:.4f} of the metric; {max_drop:.4g} is allowed"
+        return f"loses {row.torch_metric - row.metric:.4f} of {metric_title}; {max_drop:.4g} is allowed"
     if row.same_labels < min_same:
         return f"gives {row.same_labels:.2%} the same label; {min_same:.2%} is needed"
     return None
@@ -233,12 +234,12 @@ def _write(folder: Path, found: list[Agreement]) -> None:
     os.replace(partial, folder / EXPORT_RECORD)
 
 
-def _show(found: list[Agreement], metric: str) -> None:
+def _show(found: list[Agreement], metric_title: str) -> None:
     console = Console()
     console.print("Formats against PyTorch fp32, on the calibration role:")
     for title, rows in by_lengths(found).items():
         table = Table(title=title)
-        for heading in ("format", metric, "PyTorch", "same", "Δ logit", "kept"):
+        for heading in ("format", escape(metric_title), "PyTorch", "same", "Δ logit", "kept"):
             table.add_column(heading, no_wrap=True)
         for row in rows:
             scores = f"{row.metric:.4f}", f"{row.torch_metric:.4f}"

@@ -6,7 +6,7 @@ or a set of random draws. Where a denominator is zero the score is 0, as in scik
 answers are kept in `squad_scores` and found here too.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -14,9 +14,44 @@ from tangodistill.squad_scores import squad as squad
 from tangodistill.squad_scores import squad_scores as squad_scores
 
 METRICS = ("accuracy", "f1", "mcc")
+_TITLES = {"em": "exact match", "f1": "F1", "mcc": "MCC"}
 
 Counts = tuple[np.ndarray | int, np.ndarray | int, np.ndarray | int]
 """Of one class: times true, times predicted, times both (int64, one shape or broadcastable)."""
+
+
+def metric_title(metric: str, label_names: Sequence[str] = (), positive: str | None = None) -> str:
+    """What a metric is called wherever somebody reads it: which class an F1 is of is part of its name.
+
+    Args: `label_names` in id order, none where answers are graded; `positive` of two, by default the second.
+
+    >>> metric_title("f1", ("fraud", "legit"), "fraud"), metric_title("f1", ("a", "b", "c")), metric_title("f1")
+    ('F1 of fraud', 'macro F1', 'F1')
+    """
+    title = _TITLES.get(metric, metric)
+    if metric != "f1" or not label_names:
+        return title
+    return f"{title} of {positive or label_names[1]}" if len(label_names) == 2 else f"macro {title}"
+
+
+def positive_id(label_names: Sequence[str], positive: str | None) -> int:
+    """Id of the class of two that F1 is of; without a name, the second.
+
+    >>> positive_id(("fraud", "legit"), "fraud"), positive_id(("ham", "spam"), None)
+    (0, 1)
+    """
+    return 1 if positive is None else list(label_names).index(positive)
+
+
+def positive_last(ids: np.ndarray, num_classes: int, positive: int) -> np.ndarray:
+    """Class ids with the positive one of two classes as class 1, whose F1 is computed; of more classes as they are.
+
+    Accuracy and MCC don't change when two classes change places.
+
+    >>> positive_last(np.array([0, 1, 1]), num_classes=2, positive=0).tolist()
+    [1, 0, 0]
+    """
+    return 1 - np.asarray(ids) if num_classes == 2 and positive == 0 else ids
 
 
 def class_counts(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> Iterator[Counts]:
@@ -63,13 +98,13 @@ def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     return score("accuracy", labels, predictions)
 
 
-def f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> float:
-    """F1 of class 1 for two classes, macro F1 beyond; both (n,) class ids.
+def f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int, positive: int = 1) -> float:
+    """F1 of the positive class of two, macro F1 beyond; both (n,) class ids.
 
     >>> f1([0, 1, 1, 0], [0, 1, 1, 1], num_classes=2)
     0.8
     """
-    return score("f1", labels, predictions, num_classes)
+    return score("f1", labels, predictions, num_classes, positive)
 
 
 def mcc(labels: np.ndarray, predictions: np.ndarray) -> float:
@@ -81,8 +116,12 @@ def mcc(labels: np.ndarray, predictions: np.ndarray) -> float:
     return score("mcc", labels, predictions)
 
 
-def score(name: str, labels: np.ndarray, predictions: np.ndarray, num_classes: int | None = None) -> float:
+def score(
+    name: str, labels: np.ndarray, predictions: np.ndarray, num_classes: int | None = None, positive: int = 1
+) -> float:
     """The metric of that name, "accuracy", "f1" or "mcc"; without `num_classes`, as many as the ids need.
+
+    Args: `positive` the class of two that F1 is of.
 
     Raises: ValueError for an unknown name, arrays of different lengths, no examples, or ids out of range.
 
@@ -93,7 +132,8 @@ def score(name: str, labels: np.ndarray, predictions: np.ndarray, num_classes: i
         raise ValueError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
     if num_classes is None:
         num_classes = int(max(np.max(labels, initial=1), np.max(predictions, initial=1))) + 1
-    labels, predictions = check_class_ids(num_classes, labels=labels, predictions=predictions)
+    checked = check_class_ids(num_classes, labels=labels, predictions=predictions)
+    labels, predictions = (positive_last(ids, num_classes, positive) for ids in checked)
     return float(scores_from_counts(class_counts(labels, predictions, num_classes))[name])
 
 

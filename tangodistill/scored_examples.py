@@ -9,6 +9,7 @@ from datasets import Dataset
 
 from tangodistill.cascade.outcomes import Outcomes, outcomes_of
 from tangodistill.data.splits import Roles
+from tangodistill.metrics import metric_title, positive_id
 from tangodistill.runtime.answers import Readout, readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
 from tangodistill.runtime.engines import Engine
@@ -27,11 +28,14 @@ class ScoredExamples:
     """(n,) label ids; of spans the gold answers."""
     score_name: str = CascadeRecord.score
     """Of the confidence."""
+    positive: str | None = None
+    """The class of two that F1 is of; None: the second."""
 
     @classmethod
     def of_role(cls, roles: Roles, role: str) -> Self:
         """All of a role such as ``selection``, by the task's own metric."""
-        return cls(tuple(roles.task.label_names), roles.task.metric, [], None, []).on(getattr(roles, role))
+        task = roles.task
+        return cls(task.label_names, task.metric, [], None, [], positive=task.positive).on(getattr(roles, role))
 
     def on(self, rows: Dataset) -> Self:
         """The examples of another role instead."""
@@ -52,7 +56,13 @@ class ScoredExamples:
         """Of outputs (n, k) of both tiers."""
         tiers = enumerate((tier1, tier2), 1)
         first, second = (self.readout.columns(tier, outputs, self.pairs, self.wanted) for tier, outputs in tiers)
-        return outcomes_of({"label" if self.label_names else "gold": self.wanted, **first, **second})
+        positive = positive_id(self.label_names, self.positive)
+        return outcomes_of({"label" if self.label_names else "gold": self.wanted, **first, **second}, positive)
+
+    @property
+    def metric_title(self) -> str:
+        """What its metric is called wherever somebody reads it."""
+        return metric_title(self.metric, self.label_names, self.positive)
 
     def score(self, outputs: np.ndarray) -> float:
         """The metric of somebody's outputs (n, k)."""

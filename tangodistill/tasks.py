@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import dataclass
 
+from tangodistill.metrics import metric_title, positive_id
 from tangodistill.user_error import UserError
 
 
@@ -27,11 +28,27 @@ class Task:
     """The folder's name in the published GLUE archive."""
     hub: tuple[str, str] | None = None
     """Data set and configuration on the Hugging Face hub."""
+    positive: str | None = None
+    """The class of two that F1 is of; None: the second."""
 
     @property
     def is_pair(self) -> bool:
         """Whether an example is two texts."""
         return len(self.text_columns) == 2
+
+    @property
+    def positive_id(self) -> int:
+        """Id of the class of two that F1 is of."""
+        return positive_id(self.label_names, self.positive)
+
+    @property
+    def metric_title(self) -> str:
+        """What its metric is called wherever somebody reads it.
+
+        >>> get_task("mrpc").metric_title, get_task("squad").metric_title
+        ('F1 of equivalent', 'F1')
+        """
+        return metric_title(self.metric, self.label_names, self.positive)
 
 
 TASKS: dict[str, Task] = {

@@ -43,7 +43,8 @@ class TierPair(ScoredExamples):
         names, metric, texts = tuple(record.label_names), read_metric(Path(folder)), rows["text"].tolist()
         return cls(
             label_names=names,
-            metric=metric,
+            metric=metric.name,
+            positive=metric.positive,
             texts=texts,
             pairs=pairs,
             wanted=rows[wanted].tolist(),

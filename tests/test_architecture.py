@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "verbs": {"config", "launching", "messages", "modules", "user_error"},
     "recipe_verbs": {"overrides", "recipe", "recipe_run", "verbs"},
     "cli": {"config", "home", "launching", "messages", "output", "recipe_verbs", "verbs", "user_error"},
-    "scored_examples": {"cascade", "data", "runtime"},
+    "scored_examples": {"cascade", "data", "metrics", "runtime"},
     "tier_pair": {"data", "runtime", "scored_examples", "user_error"},
     "exporting": {"data", "lengths", "models", "progress", "runtime", "tier_pair", "user_error"},
     "tuning": {"data", "exporting", "latency", "lengths", "progress", "runtime", "tier_pair", "user_error"},
@@ -30,7 +30,7 @@ MAY_IMPORT = {
         "user_error",
     },
     "labelling": {"data", "hardware", "models", "positions", "progress", "user_error"},
-    "tasks": {"user_error"},
+    "tasks": {"metrics", "user_error"},
     "metrics": {"squad_scores"},
     "squad_scores": set(),
     "losses": set(),
@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "cascade": {"metrics"},
     "data": {"progress", "tasks", "user_error"},
     "augment": {"data", "hardware", "latency", "positions", "progress", "tasks", "user_error"},
-    "runtime": {"models", "cascade", "latency", "data", "positions", "progress", "user_error"},
+    "runtime": {"models", "cascade", "latency", "data", "metrics", "positions", "progress", "user_error"},
     "report": {"cascade", "latency", "metrics", "progress", "user_error"},
     "modules": {
         *(

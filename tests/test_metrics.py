@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from tangodistill.metrics import accuracy, expected_calibration_error, f1, mcc, score, scores_from_counts
+from tangodistill.metrics import (
+    accuracy,
+    expected_calibration_error,
+    f1,
+    mcc,
+    metric_title,
+    score,
+    scores_from_counts,
+)
 
 
 @st.composite
@@ -18,12 +26,12 @@ def labels_and_predictions(draw):
     return num_classes, labels, predictions
 
 
-@given(labels_and_predictions())
-def test_scores_equal_scikit_learn(case):
+@given(labels_and_predictions(), st.integers(0, 1))
+def test_scores_equal_scikit_learn(case, positive):
     num_classes, labels, predictions = case
-    average = {"average": "binary", "pos_label": 1} if num_classes == 2 else {"average": "macro"}
+    average = {"average": "binary", "pos_label": positive} if num_classes == 2 else {"average": "macro"}
     assert accuracy(labels, predictions) == pytest.approx(accuracy_score(labels, predictions))
-    assert f1(labels, predictions, num_classes) == pytest.approx(
+    assert f1(labels, predictions, num_classes, positive) == pytest.approx(
         f1_score(labels, predictions, zero_division=0, **average)
     )
     if len(labels) > 1:  # scikit-learn calls a single example undefined
@@ -65,3 +73,10 @@ def test_arrays_that_do_not_fit_are_refused(labels, predictions, message):
 def test_an_unknown_metric_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="unknown metric 'f2'; known: accuracy, f1, mcc"):
         score("f2", [0], [0])
+
+
+def test_which_class_an_f1_is_of_is_part_of_its_name():
+    two = ("legit", "fraud")
+    assert metric_title("f1", two, "legit") == "F1 of legit" and metric_title("f1", two) == "F1 of fraud"
+    assert metric_title("f1", (*two, "other")) == "macro F1"
+    assert [metric_title(name, two, "fraud") for name in ("accuracy", "mcc")] == ["accuracy", "MCC"]

@@ -49,12 +49,15 @@ class ChosenPoint:
     """The same at the tiers' best batch sizes."""
 
 
-def choose(points: Mapping[str, np.ndarray], target: Target, metric: str) -> ChosenPoint:
+def choose(
+    points: Mapping[str, np.ndarray], target: Target, metric: str, title: str | None = None
+) -> ChosenPoint:
     """The point that meets the target: for "keep" the cheapest, for a budget the one of the best metric within it.
 
     Cheapest means fewest deferred; of points with equal metric it is taken too.
 
-    Args: `points` columns as from `operating_points`; `metric` the column to keep or to maximise.
+    Args: `points` columns as from `operating_points`; `metric` the column to keep or to maximise; `title` what
+    messages call it.
 
     Raises: ValueError saying the best reachable, where no point meets the target.
     """
@@ -67,7 +70,7 @@ def choose(points: Mapping[str, np.ndarray], target: Target, metric: str) -> Cho
         if not meets.any():
             raise ValueError(
                 f"no threshold reaches {target.value * tier2_metric:.4f}, which is {target.value:.4g} of tier 2's "
-                f"{metric} {tier2_metric:.4f}; the best reachable is {values.max():.4f}"
+                f"{title or metric} {tier2_metric:.4f}; the best reachable is {values.max():.4f}"
             )
         return _point(points, int(np.argmax(meets)), metric)
     cost = rate if target.kind == "defer" else 1000 / np.asarray(points["throughput_per_s"])[cascade]

@@ -16,7 +16,7 @@ from tangodistill.cascade.graded import graded_oracle, graded_random, graded_swe
 from tangodistill.cascade.guarantee import Guarantee
 from tangodistill.cascade.speedup import Timing
 from tangodistill.cascade.sweep import Sweep, sweep
-from tangodistill.metrics import METRICS, score, squad_scores
+from tangodistill.metrics import METRICS, positive_last, score, squad_scores
 
 GRADES = ("em", "f1")
 """Metrics of graded answers that a table may hold."""
@@ -68,6 +68,8 @@ class ClassOutcomes:
     """(n,) class ids that the tier gives."""
     tier2: np.ndarray
     num_classes: int
+    positive: int = 1
+    """The class of two that F1 is of."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -79,16 +81,18 @@ class ClassOutcomes:
 
     @property
     def _answers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.labels, self.tier1, self.tier2
+        each = (self.labels, self.tier1, self.tier2)
+        return tuple(positive_last(ids, self.num_classes, self.positive) for ids in each)
 
     def sweep(self, confidence: np.ndarray) -> Sweep:
         return sweep(*self._answers, confidence, self.num_classes)
 
     def tier_score(self, tier: int, metric: str) -> float:
-        return score(metric, self.labels, self._answers[tier], self.num_classes)
+        return score(metric, self._answers[0], self._answers[tier], self.num_classes)
 
     def drawn(self, rows: np.ndarray) -> Self:
-        return ClassOutcomes(*(answers[rows] for answers in self._answers), self.num_classes)
+        arrays = (answers[rows] for answers in (self.labels, self.tier1, self.tier2))
+        return ClassOutcomes(*arrays, self.num_classes, self.positive)
 
     def random(self, metric: str, timing: Timing, draws: int = 100) -> Baseline:
         return random_baseline(metric, *self._answers, timing, self.num_classes, draws=draws)
@@ -172,11 +176,11 @@ def graded_columns(tier: int, answers: Sequence[str], gold: Sequence[Sequence[st
     return {f"tier{tier}_answer": list(answers), f"tier{tier}_em": em, f"tier{tier}_f1": f1}
 
 
-def outcomes_of(table: Mapping) -> Outcomes:
+def outcomes_of(table: Mapping, positive: int = 1) -> Outcomes:
     """The outcomes in a table like predictions.parquet.
 
     Args: `table` columns (n,): `label`, `tier1_logits`, `tier2_logits`, logits a row each; or, of graded answers,
-    `tier1_em`, `tier2_em`, `tier1_f1`, `tier2_f1`.
+    `tier1_em`, `tier2_em`, `tier1_f1`, `tier2_f1`. `positive` the class of two that F1 is of.
 
     >>> outcomes_of({"tier1_em": [0, 1], "tier2_em": [1, 1], "tier1_f1": [0.5, 1], "tier2_f1": [1, 1]}).metrics
     ('em', 'f1')
@@ -184,4 +188,5 @@ def outcomes_of(table: Mapping) -> Outcomes:
     if "label" not in table:
         return GradedOutcomes({name: np.stack([table[f"tier{tier}_{name}"] for tier in (1, 2)]) for name in GRADES})
     tier1, tier2 = (np.stack(list(table[f"tier{tier}_logits"])) for tier in (1, 2))
-    return ClassOutcomes(np.asarray(table["label"]), tier1.argmax(axis=1), tier2.argmax(axis=1), tier1.shape[1])
+    answers = (tier.argmax(axis=1) for tier in (tier1, tier2))
+    return ClassOutcomes(np.asarray(table["label"]), *answers, tier1.shape[1], positive)

@@ -1,6 +1,7 @@
 """Where labelled data comes from: one configuration, one result, whatever the source."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +33,10 @@ class DatasetConfig:
         text_columns: one column, or two for pairs of texts; by default the task's, for custom data text.
         label_column: by default label.
         label_names: the classes in the order of their ids; by default the task's, or those in the data, sorted.
-        metric: accuracy, f1 or mcc, for squad f1 or em; by default the task's, for custom data accuracy.
+        metric: accuracy, f1 or mcc, for squad f1 or em; by default the task's, for custom data accuracy. F1 of more
+            than two classes is their mean (macro).
+        positive: the class of two that F1 is of; by default the rarer one of the training split, of a published task
+            the second.
         max_length: tokens of a text, or of squad's windows, special tokens included; by default the task's.
         validation: file or hub set to use as the validation split.
         test: file or hub set to use as the labelled test split.
@@ -45,6 +49,7 @@ class DatasetConfig:
     label_column: str | None = None
     label_names: list[str] | None = None
     metric: str | None = None
+    positive: str | None = None
     max_length: int | None = None
     validation: str | None = None
     test: str | None = None
@@ -116,7 +121,23 @@ def _classified(config: DatasetConfig, task: Task, tables: dict[str, Table]) -> 
         raise UserError(
             f"{tables['train'].origin}: every row has the label '{present.pop()}'; at least two classes are needed."
         )
-    return replace(task, text_columns=columns["train"], label_names=tuple(names)), splits
+    positive = _positive_class(config, names, splits["train"]["label"][:])
+    return replace(task, text_columns=columns["train"], label_names=tuple(names), positive=positive), splits
+
+
+def _positive_class(config: DatasetConfig, names: Sequence[str], labels: Sequence[int]) -> str | None:
+    """The class of two that F1 is of; None where there are more."""
+    if config.positive is not None and len(names) > 2:
+        raise UserError(
+            f"dataset.positive is '{config.positive}', but there are {len(names)} classes, whose F1 is the mean over "
+            "the classes (macro F1); leave it out."
+        )
+    if config.positive is not None and config.positive not in names:
+        raise UserError(f"dataset.positive is '{config.positive}'; allowed: {', '.join(names)}.")
+    if len(names) > 2:
+        return None
+    first_is_rarer = config.task == "custom" and labels.count(0) < labels.count(1)
+    return config.positive or names[0 if first_is_rarer else 1]
 
 
 def _check_ids(splits: dict[str, Dataset], tables: dict[str, Table]) -> None:
@@ -155,7 +176,7 @@ def _task_of(config: DatasetConfig) -> Task:
 
 
 def _refuse_columns(config: DatasetConfig) -> None:
-    for name in ("text_columns", "label_column", "label_names"):
+    for name in ("text_columns", "label_column", "label_names", "positive"):
         if getattr(config, name) is not None:
             raise UserError(
                 f"dataset.{name} is set, but {config.task} has columns of its own, and spans in place of labels; "

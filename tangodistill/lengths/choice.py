@@ -46,4 +46,4 @@ def _cheapest_point(
     batches = pd.DataFrame([row for each in timings for row in each.batch_rows])
     timing = timing_of(per_text_s, batches, [each.batch_size for each in timings])
     points = operating_points(pair.outcomes(*outputs), pair.readout.confidence(outputs[0]), timing)
-    return choose(points, Target("keep", keep), pair.metric)
+    return choose(points, Target("keep", keep), pair.metric, pair.metric_title)

@@ -85,6 +85,8 @@ def search_lengths(
         "split": f"selection: {roles.files['selection']}",
         "max_length": engine.max_length,
         "metric": scored.metric,
+        "label_names": list(scored.label_names),
+        "positive": scored.positive,
         "n": len(scored.texts),
         "timed": TIMED,
         "batch_size": batch_size,

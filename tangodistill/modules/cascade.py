@@ -102,7 +102,7 @@ class CascadeModule(L.LightningModule):
                 self._measure_protocols()
 
     def _measure_protocols(self) -> None:
-        roles = {role: joined(self._seen[role], self.readout) for role in ROLES}
+        roles = {role: joined(self._seen[role], self.readout, self.task.positive_id) for role in ROLES}
         measurement = self._measurement()
         for protocol in self.protocols:
             folder = self.root if protocol == "natural" else self.root / protocol

@@ -76,7 +76,8 @@ class CascadeMeasurement:
         points = {
             role: operating_points(roles[role].outcomes, roles[role].confidence, times.timing(role)) for role in ROLES
         }
-        chosen = point_at(points["report"], choose(points["calibration"], self.target, metric).threshold, metric)
+        on_calibration = choose(points["calibration"], self.target, metric, self.task.metric_title)
+        chosen = point_at(points["report"], on_calibration.threshold, metric)
         record = self._record(times.best, chosen)
         write_cascade(folder, record, self.folders, self.exported)
         summary = {
@@ -114,6 +115,8 @@ class CascadeMeasurement:
             "split": f"report ({files['report']})",
             "n": len(roles["report"]),
             "metric": self.task.metric,
+            "metric_title": self.task.metric_title,
+            "positive": self.task.positive,
             "label_names": list(self.task.label_names),
             "protocol": protocol,
             "repeats": self.repeats,

@@ -7,7 +7,6 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     Accuracy,
-    BinaryF1Score,
     MatthewsCorrCoef,
     MulticlassF1Score,
 )
@@ -16,6 +15,17 @@ from transformers import PreTrainedModel
 from tangodistill.modules.processes import gathered
 from tangodistill.modules.trained import TrainedModule
 from tangodistill.user_error import UserError
+
+
+class ClassF1(MulticlassF1Score):
+    """F1 of one class of two."""
+
+    def __init__(self, positive: int):
+        super().__init__(2, average="none")
+        self.positive = positive
+
+    def compute(self) -> Tensor:
+        return super().compute()[self.positive]
 
 
 class ClassifierModule(TrainedModule):
@@ -46,7 +56,7 @@ class ClassifierModule(TrainedModule):
         self.label_order = [own_names.index(name) for name in names]
         classes = len(names)
         kind = {"task": "multiclass", "num_classes": classes}
-        f1 = BinaryF1Score() if classes == 2 else MulticlassF1Score(classes, average="macro")
+        f1 = ClassF1(self.task.positive_id) if classes == 2 else MulticlassF1Score(classes, average="macro")
         self.metrics = MetricCollection(
             {"accuracy": Accuracy(**kind, average="micro"), "f1": f1, "mcc": MatthewsCorrCoef(**kind)}, prefix="val/"
         )
@@ -75,6 +85,9 @@ class ClassifierModule(TrainedModule):
         scores = {k.replace("val/", "test/"): v.float() for k, v in self.metrics.compute().items()}
         self.log_dict(scores, sync_dist=True)
         self.metrics.reset()
+
+    def save(self, scores: dict[str, Any]) -> None:
+        super().save({**scores, "metric": self.task.metric_title})
 
     def on_predict_start(self) -> None:
         self._predicted: list[tuple[Any, Tensor]] = []

@@ -4,6 +4,7 @@ import lightning as L
 import numpy as np
 import torch
 from datasets import Dataset
+from lightning.pytorch.utilities import rank_zero_info
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import Roles, load_roles
@@ -33,6 +34,8 @@ class RoleData(L.LightningDataModule):
     def setup(self, stage: str) -> None:
         if self.roles is None:
             self.roles = load_roles(self.dataset)
+            if self.task.metric == "f1" and self.task.positive:
+                rank_zero_info(f"The metric is {self.task.metric_title}; data.positive names the other class.")
         check_kinds(self.task, self, self.trainer and self.trainer.lightning_module)
 
     # Lightning restores a data module before it asks for the training batches; a loader's own state it forgets

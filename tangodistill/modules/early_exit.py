@@ -12,6 +12,7 @@ from tangodistill.cascade.speedup import point_keeping
 from tangodistill.cascade.summary import FRACTIONS, speedups_kept
 from tangodistill.latency.batch_size import find_batch_sizes
 from tangodistill.latency.timer import time_interleaved
+from tangodistill.metrics import positive_last
 from tangodistill.modules.role_answers import LabelAnswers
 from tangodistill.runtime.early_exit import EarlyExitEngine
 from tangodistill.runtime.engines import Engine, label_columns
@@ -94,7 +95,10 @@ class EarlyExitMeasurement:
         """
         second_batch = self._best_batch(self.second)
         exits_s, answers, second_only_s = self.seconds, self.logits.argmax(axis=2), float(second_s.sum())
-        own = exit_points(self.report.labels, answers, self.entropies, exits_s, second_only_s, len(self.columns))
+        labels, given = (
+            positive_last(ids, len(self.columns), self.task.positive_id) for ids in (self.report.labels, answers)
+        )
+        own = exit_points(labels, given, self.entropies, exits_s, second_only_s, len(self.columns))
         pd.DataFrame(own).to_parquet(folder / "early_exit_points.parquet", index=False)
         examples = {
             "example_id": self.report.example_ids,

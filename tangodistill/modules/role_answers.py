@@ -11,7 +11,6 @@ import pandas as pd
 
 from tangodistill.cascade.graded import mean_score
 from tangodistill.cascade.outcomes import GRADES, ClassOutcomes, Outcomes, outcomes_of
-from tangodistill.metrics import class_counts, scores_from_counts
 from tangodistill.runtime.answers import Readout
 
 
@@ -79,11 +78,16 @@ class LabelAnswers(RoleAnswers):
 
     labels: np.ndarray
     """(n,) label ids."""
+    positive: int = 1
+    """The class of two that F1 is of."""
 
     @property
     def outcomes(self) -> Outcomes:
-        first, second = (outputs.argmax(axis=1) for outputs in self.outputs)
-        return ClassOutcomes(self.labels, first, second, self.outputs[0].shape[1])
+        return self._outcomes(*self.outputs)
+
+    def _outcomes(self, *outputs: np.ndarray) -> Outcomes:
+        answers = (each.argmax(axis=1) for each in outputs)
+        return ClassOutcomes(self.labels, *answers, outputs[0].shape[1], self.positive)
 
     @property
     def right(self) -> np.ndarray:
@@ -93,8 +97,8 @@ class LabelAnswers(RoleAnswers):
         return {"answer": outputs.argmax(axis=1)}
 
     def scores(self, outputs: np.ndarray) -> dict[str, float]:
-        counts = class_counts(self.labels, outputs.argmax(axis=1), outputs.shape[1])
-        return {name: float(value) for name, value in scores_from_counts(counts).items()}
+        outcomes = self._outcomes(outputs, outputs)
+        return {name: outcomes.tier_score(1, name) for name in outcomes.metrics}
 
     def answer_columns(self) -> dict[str, Any]:
         return {"label": self.labels, "tier1_logits": list(self.outputs[0]), "tier2_logits": list(self.outputs[1])}
@@ -133,13 +137,12 @@ class SpanAnswers(RoleAnswers):
         return {"gold": [list(answers) for answers in self.gold], **self._graded}
 
 
-def joined(batches: list[dict[str, Any]], readout: Readout) -> RoleAnswers:
-    """The batches of one role as one."""
+def joined(batches: list[dict[str, Any]], readout: Readout, positive: int = 1) -> RoleAnswers:
+    """The batches of one role as one; `positive` the class of two that F1 is of."""
     columns = ("example_ids", "texts", "pairs")
     ids, texts, pairs = ([x for batch in batches for x in batch[name] or ()] for name in columns)
     outputs = tuple(np.concatenate([batch["outputs"][tier] for batch in batches]) for tier in (0, 1))
     if "gold" in batches[0]:
         return SpanAnswers(ids, texts, pairs, outputs, readout, [gold for batch in batches for gold in batch["gold"]])
-    return LabelAnswers(
-        ids, texts, pairs or None, outputs, readout, np.concatenate([batch["labels"] for batch in batches])
-    )
+    labels = np.concatenate([batch["labels"] for batch in batches])
+    return LabelAnswers(ids, texts, pairs or None, outputs, readout, labels, positive)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tangodistill.report.figures import METRIC_NAMES, data_name
+from tangodistill.report.figures import data_name
 from tangodistill.report.markup import hundredfold, paragraph, rate, seconds, table, times
 from tangodistill.report.run_files import Measured
+from tangodistill.report.titles import METRICS, hundredfold_heading, title
 
 
 def lengths_table(measured: Measured) -> str:
@@ -14,20 +15,20 @@ def lengths_table(measured: Measured) -> str:
     found, points = measured.summary.get("dynamic_tinybert"), measured.dynamic
     if found is None:
         return ""
-    metrics, kept = [name for name in METRIC_NAMES if name in points], found["point_at_99"]
+    metrics, kept = [name for name in METRICS if name in points], found["point_at_99"]
     rows = [
         [_percents(point["lengths"]), *(hundredfold(point[name]) for name in metrics),
          seconds(point["time_s"]), rate(point["throughput_per_s"]), times(point["speedup"])]
         for _, point in points.iterrows()
     ]  # fmt: skip
     strong = [[row[0] for row in rows].index(_percents(kept["lengths"]))] if kept else []
-    names = [f"{METRIC_NAMES[name]} (×100)" for name in metrics]
+    names = [hundredfold_heading(measured.summary, name) for name in metrics]
     caption = f"{found['name']}, {found['parameters']:,} parameters; {data_name(measured.summary)}"
     told = "The row that stands out is the fastest that keeps 99 %" if kept else "None keeps 99 %"
     header = ["% of tokens by layer", *names, "measured", "examples/s", "speed"]
     return table(caption, header, rows, strong=strong) + paragraph(
         "A Dynamic-TinyBERT that answers everything by itself, one example at a time, with configurations that a "
-        f"search on the selection role found. {told} of the second tier’s {METRIC_NAMES[measured.metric]}. It runs in "
+        f"search on the selection role found. {told} of the second tier’s {title(measured.summary)}. It runs in "
         "PyTorch, and speed is against the second tier in PyTorch.",
         "note",
     )

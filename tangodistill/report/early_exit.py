@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tangodistill.report.figures import METRIC_NAMES, data_name
+from tangodistill.report.figures import data_name
 from tangodistill.report.markup import NONE, hundredfold, paragraph, percent, plain, rate, seconds, table, times
 from tangodistill.report.run_files import Measured
+from tangodistill.report.titles import METRICS, hundredfold_heading
 
 
 def exit_table(measured: Measured) -> str:
@@ -14,14 +15,14 @@ def exit_table(measured: Measured) -> str:
         return ""
     point, n = deebert["point_at_99"], measured.summary["n"]
     leaving = [percent(count / n) for count in point["examples_per_exit"]] if point else [NONE] * deebert["exits"]
-    metrics = [name for name in METRIC_NAMES if name in deebert["metrics"][0]]
+    metrics = [name for name in METRICS if name in deebert["metrics"][0]]
     rows = [
         [f"Exit {number}", *(hundredfold(scores[name]) for name in metrics), seconds(time_s), share]
         for number, (scores, time_s, share) in enumerate(
             zip(deebert["metrics"], deebert["time_s_per_exit"], leaving, strict=True), start=1
         )
     ]
-    header = ["", *(f"{METRIC_NAMES[name]} (×100)" for name in metrics), "time, batch 1", "leave there at 99 %"]
+    header = ["", *(hundredfold_heading(measured.summary, name) for name in metrics), "time, batch 1", "leave there at 99 %"]
     caption = f"The exits of {deebert['name']}, {deebert['parameters']:,} parameters; {data_name(measured.summary)}"
     return table(caption, header, rows)
 
@@ -45,8 +46,7 @@ def run_table(measured: Measured) -> str:
     ]  # fmt: skip
     if not rows:
         return paragraph("No threshold keeps 98 % of the second tier: no point was run for real.", "note")
-    metric = f"{METRIC_NAMES[measured.metric]} (×100)"
-    header = ["of tier 2", "batch", metric, "predicted", "measured", "examples/s", "speed"]
+    header = ["of tier 2", "batch", hundredfold_heading(measured.summary), "predicted", "measured", "examples/s", "speed"]
     return table(f"DeeBERT run for real; {data_name(measured.summary)}", header, rows) + paragraph(
         "In batches only the examples that are still in go through the next layer. The paper compares early exit one "
         "example at a time; speed is against the second tier alone at batch 1, or in batches at its own best size.",

@@ -29,8 +29,8 @@ from tangodistill.report.canvas import (
 )
 from tangodistill.report.curves import baseline_points, error_table, neighbour_points
 from tangodistill.report.run_files import Measured
+from tangodistill.report.titles import hundredfold_heading
 
-METRIC_NAMES = {"accuracy": "Accuracy", "em": "Exact match", "f1": "F1", "mcc": "MCC"}
 CURVE_NAMES = {"deebert": "DeeBERT", "dynamic_tinybert": "Dynamic-TinyBERT"}  # the others are words
 CURVE_STYLES = {
     "random": {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.5},
@@ -65,7 +65,7 @@ def tradeoff(points: pd.DataFrame, summary: Mapping) -> Figure:
         summary: the run's summary.json.
     """
     metric = summary["metric"]
-    figure, axes = titled_axes(f"{METRIC_NAMES[metric]} (×100) against speedup", _subtitle(summary, "batch 1"))
+    figure, axes = titled_axes(f"{hundredfold_heading(summary)} against speedup", _subtitle(summary, "batch 1"))
     curves = {kind: rows.sort_values("speedup") for kind, rows in points.groupby("kind")}
     drawn = {kind: style for kind, style in CURVE_STYLES.items() if kind in curves}
     for kind, style in drawn.items():
@@ -100,7 +100,7 @@ def throughput(points: pd.DataFrame, summary: Mapping) -> Figure:
         summary: the run's summary.json.
     """
     metric = summary["metric"]
-    figure, axes = titled_axes(f"{METRIC_NAMES[metric]} (×100) against throughput", _subtitle(summary))
+    figure, axes = titled_axes(f"{hundredfold_heading(summary)} against throughput", _subtitle(summary))
     cascade = points[points["kind"] == "cascade"].sort_values("deferral_rate")
     second = points[points["kind"] == "second_only"].iloc[0]
     columns = {"throughput_per_s": ("batch 1", GREY), "throughput_best_batch_per_s": ("best batch", BLUE)}

@@ -13,9 +13,10 @@ from tangodistill.report.canvas import inline_svg, save
 from tangodistill.report.dynamic_tinybert import lengths_table
 from tangodistill.report.early_exit import exit_table, run_table
 from tangodistill.report.engines import engine_tables
-from tangodistill.report.figures import METRIC_NAMES, cascade_figures, data_name
+from tangodistill.report.figures import cascade_figures, data_name
 from tangodistill.report.markup import details, hundredfold, paragraph, percent, rate, section, times
 from tangodistill.report.run_files import Measured, read_json_files, read_measured
+from tangodistill.report.titles import heading, title
 from tangodistill.report.transfer import inspection_tables
 
 CAPTIONS = {
@@ -93,8 +94,7 @@ def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
 def headline(measured: Measured) -> str:
     """The sentence a manager reads: what is gained, and what it costs."""
     summary, speed = measured.summary, tables.best_batch_speed(measured)
-    value, metric = summary["chosen"]["metric_value"], METRIC_NAMES[measured.metric]
-    name = metric if metric.isupper() else metric.lower()
+    value, name = summary["chosen"]["metric_value"], title(summary)
     share = measured.share_of_second(value)
     kept = f"{name} at {hundredfold(value)}" if share is None else f"{percent(share)} of its {name}"
     if speed < 1.05:
@@ -136,7 +136,7 @@ def _alternative(name: str, measured: Measured) -> str:
     """A figure in words, for who cannot see it."""
     chosen = measured.point_at(measured.summary["chosen"]["deferral_rate"])
     first, second = measured.first_only, measured.second_only
-    metric, data = METRIC_NAMES[measured.metric], data_name(measured.summary)
+    metric, data = heading(measured.summary), data_name(measured.summary)
     if name == "errors_by_confidence":
         return (
             f"Heat table of {data}: shares of examples that the second tier mends or spoils, by tenth of the first "

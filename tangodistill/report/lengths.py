@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tangodistill.report.canvas import BLUE, GREY, INK, NORMAL, VERMILLION, Labels, titled_axes
-from tangodistill.report.figures import METRIC_NAMES, data_name, scale_x
+from tangodistill.report.figures import data_name, scale_x
 from tangodistill.report.markup import hundredfold, percent
+from tangodistill.report.titles import hundredfold_heading
 
 LEAST = 0.5
 """Share of the full network's metric, below which a configuration is of no use and not shown."""
@@ -25,7 +26,7 @@ def front_table(record: Mapping) -> Table:
     settings, evaluations = record["settings"], record["evaluations"]
     caption = f"the front of {len(evaluations):,} configurations, down to {LEAST:.0%} of the full network's metric"
     table = Table(title=data_name(settings), caption=f"{caption}; {settings['machine']}")
-    for name in ("time", f"{settings['metric']} ×100", "tokens kept in each layer"):
+    for name in ("time", hundredfold_heading(settings), "tokens kept in each layer"):
         table.add_column(name, justify="right", no_wrap=True)
     full = evaluations[0]
     for row in [full, *(row for row in reversed(_useful(record, "front")) if row["lengths"] != full["lengths"])]:
@@ -42,7 +43,7 @@ def length_figure(record: Mapping) -> Figure:
     """
     settings = record["settings"]
     points, front = (pd.DataFrame(_useful(record, name)) for name in ("evaluations", "front"))
-    figure, axes = titled_axes(f"{METRIC_NAMES[settings['metric']]} (×100) against time", data_name(settings))
+    figure, axes = titled_axes(f"{hundredfold_heading(settings)} against time", data_name(settings))
     axes.plot(points["time_share"], points["score"], ".", color=GREY, alpha=0.35, markersize=5, gid="evaluations")
     axes.plot(front["time_share"], front["score"], color=BLUE, linewidth=2.0, marker=".", markersize=6, gid="front")
     scale_x(axes, points["time_share"], lambda value, _: f"{100 * value:g} %")

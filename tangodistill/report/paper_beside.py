@@ -10,6 +10,7 @@ import pandas as pd
 
 from tangodistill.cascade.exits import exit_points
 from tangodistill.cascade.outcomes import GRADES, ClassOutcomes, GradedOutcomes, Outcomes
+from tangodistill.metrics import positive_last
 
 Curve = tuple[np.ndarray, np.ndarray]
 """Speedup over the second tier alone at batch 1, and the metric, each (points,)."""
@@ -56,13 +57,16 @@ class LengthExamples:
         return self.second_s.sum() / self.seconds.sum(axis=0), metrics
 
 
-def exit_examples(table: pd.DataFrame, labels: np.ndarray, num_classes: int) -> ExitExamples:
-    """Those of a table like early_exit_examples.parquet; `labels` (n,) class ids."""
-    arrays = (np.stack(table[name].to_numpy()) for name in ("answer", "entropy", "seconds"))
-    return ExitExamples(labels, *arrays, table["second_s"].to_numpy(), num_classes)
+def exit_examples(table: pd.DataFrame, labels: np.ndarray, num_classes: int, positive: int = 1) -> ExitExamples:
+    """Those of a table like early_exit_examples.parquet; `labels` (n,) class ids, `positive` that of two for F1."""
+    answers, *arrays = (np.stack(table[name].to_numpy()) for name in ("answer", "entropy", "seconds"))
+    labels, answers = (positive_last(ids, num_classes, positive) for ids in (labels, answers))
+    return ExitExamples(labels, answers, *arrays, table["second_s"].to_numpy(), num_classes)
 
 
-def length_examples(table: pd.DataFrame, labels: np.ndarray | None, num_classes: int) -> LengthExamples:
+def length_examples(
+    table: pd.DataFrame, labels: np.ndarray | None, num_classes: int, positive: int = 1
+) -> LengthExamples:
     """Those of a table like dynamic_tinybert_examples.parquet; `labels` (n,) class ids, None of spans."""
     if labels is None:
         graded = {name: np.stack(table[name].to_numpy()) for name in GRADES}
@@ -72,5 +76,5 @@ def length_examples(table: pd.DataFrame, labels: np.ndarray | None, num_classes:
         ]
     else:
         answers = np.stack(table["answer"].to_numpy(), axis=1)
-        outcomes = [ClassOutcomes(labels, each, each, num_classes) for each in answers]
+        outcomes = [ClassOutcomes(labels, each, each, num_classes, positive) for each in answers]
     return LengthExamples(outcomes, np.stack(table["seconds"].to_numpy()), table["second_s"].to_numpy())

@@ -12,6 +12,7 @@ from tangodistill.cascade.errors import errors_by_confidence
 from tangodistill.cascade.outcomes import Outcomes
 from tangodistill.cascade.speedup import Timing, cascade_time_s, speedup_at, timing_of
 from tangodistill.cascade.summary import FRACTIONS
+from tangodistill.metrics import positive_id
 from tangodistill.report.paper_beside import Curve, ExitExamples, LengthExamples, exit_examples, length_examples
 from tangodistill.report.run_files import Measured
 
@@ -61,9 +62,10 @@ def examples_of(measured: Measured) -> Examples:
     frame = measured.predictions
     best = [tier["best_batch_size"] for tier in measured.summary["tiers"]]
     timing = timing_of(frame, measured.batch_times, best)
-    labels, classes = (frame["label"].to_numpy() if "label" in frame else None), len(measured.summary["label_names"])
+    labels, names = (frame["label"].to_numpy() if "label" in frame else None), measured.summary["label_names"]
+    positive = positive_id(names, measured.summary.get("positive"))
     read = {"deebert": exit_examples, "dynamic_tinybert": length_examples}
-    beside = {kind: read[kind](table, labels, classes) for kind, table in measured.examples_beside.items()}
+    beside = {kind: read[kind](table, labels, len(names), positive) for kind, table in measured.examples_beside.items()}
     return Examples(measured.metric, measured.outcomes, frame["confidence"].to_numpy(), timing, beside)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from tangodistill.report.figures import METRIC_NAMES
 from tangodistill.report.markup import hundredfold, rate, times
 from tangodistill.report.paper_examples import Interval
 from tangodistill.report.paper_runs import Row
 from tangodistill.report.paper_values import CITATION
+from tangodistill.report.titles import heading
 
 KINDS = {
     "deebert": "DeeBERT",
@@ -53,8 +53,7 @@ def paper_tables(rows: Sequence[Row], intervals: Mapping[str, Mapping[str, Inter
 
 def metric_name(row: Row) -> str:
     """What a row is judged by, in words."""
-    metric = row.run.measured.metric if row.run else row.published.metric
-    return METRIC_NAMES.get(metric, metric.upper())
+    return heading(row.run.measured.summary if row.run else {"metric": row.published.metric})
 
 
 def _table1(rows: Sequence[Row]) -> PaperTable:

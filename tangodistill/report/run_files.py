@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from tangodistill.cascade.outcomes import Outcomes, outcomes_of
+from tangodistill.metrics import positive_id
 from tangodistill.user_error import UserError
 
 
@@ -58,7 +59,8 @@ class Measured:
     @property
     def outcomes(self) -> Outcomes:
         """Both tiers' outcomes on the report examples."""
-        return outcomes_of(self.predictions)
+        positive = positive_id(self.summary["label_names"], self.summary.get("positive"))
+        return outcomes_of(self.predictions, positive)
 
 
 def read_measured(folder: Path) -> Measured:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tangodistill.report.figures import METRIC_NAMES, data_name
+from tangodistill.report.figures import data_name
 from tangodistill.report.markup import (
     NONE,
     flatten,
@@ -19,6 +19,7 @@ from tangodistill.report.markup import (
 )
 from tangodistill.report.run_files import Measured
 from tangodistill.report.time_gap import time_gap
+from tangodistill.report.titles import METRICS, hundredfold_heading, title
 
 
 def main_table(measured: Measured) -> str:
@@ -28,7 +29,7 @@ def main_table(measured: Measured) -> str:
     points = (second, measured.first_only, chosen)
     best_s = (second["time_best_batch_s"], measured.first_only["time_best_batch_s"], best_batch_seconds(summary))
     rows = [
-        [f"{METRIC_NAMES[metric]} (×100)", *(hundredfold(point[metric]) for point in points)],
+        [hundredfold_heading(summary), *(hundredfold(point[metric]) for point in points)],
         ["of the teacher’s", *(percent(measured.share_of_second(point[metric])) for point in points)],
         ["Deferred to the teacher", NONE, percent(0.0), percent(chosen["deferral_rate"])],
         ["Examples/s, best batch", *(rate(summary["n"] / s) for s in best_s)],
@@ -87,7 +88,7 @@ def speedup_table(measured: Measured) -> str:
         + "".join(paragraph(reason, "note") for reason in reasons)
         + paragraph(
             f"The first figure of each pair is interpolated between operating points, “attained” is the fastest real "
-            f"one. Area between {METRIC_NAMES[measured.metric]} over deferral rate and the straight line: {areas}.",
+            f"one. Area between {title(measured.summary)} over deferral rate and the straight line: {areas}.",
             "note",
         )
     )
@@ -117,7 +118,7 @@ def chosen_table(measured: Measured) -> str:
         "",
         "threshold",
         "deferred",
-        f"{METRIC_NAMES[measured.metric]} (×100)",
+        hundredfold_heading(measured.summary),
         "of tier 2",
         "batch 1",
         "best batch, predicted",
@@ -136,7 +137,7 @@ def confidence_note(measured: Measured) -> str:
     return paragraph(
         f"With {100 * certain['confidence']:g} % confidence, a threshold of {certain['threshold']:.6g} meets the "
         f"target on unseen data of the same kind too, by {certain['method']}. Here it keeps "
-        f"{percent(measured.share_of_second(certain['metric_value']))} of the teacher’s metric, defers "
+        f"{percent(measured.share_of_second(certain['metric_value']))} of the teacher’s {title(measured.summary)}, defers "
         f"{percent(certain['deferral_rate'])} and is {times(certain['speedup_best_batch'])} faster at best batch "
         f"(predicted).",
         "note",
@@ -193,7 +194,7 @@ def tier_table(measured: Measured) -> str:
         "parameters",
         "engine",
         "precision",
-        *(f"{METRIC_NAMES[name]} (×100)" for name in metrics),
+        *(hundredfold_heading(measured.summary, name) for name in metrics),
         "best batch size",
     ]
     note = ""
@@ -212,13 +213,13 @@ def student_settings_table(measured: Measured) -> str:
         return ""
     metrics = _metrics(settings[0]["metrics"])
     rows = [[each["name"], *(hundredfold(each["metrics"][name]) for name in metrics)] for each in settings]
-    header = ["", *(f"{METRIC_NAMES[name]} (×100)" for name in metrics)]
+    header = ["", *(hundredfold_heading(measured.summary, name) for name in metrics)]
     return table(f"Settings of the student; {data_name(measured.summary)}", header, rows)
 
 
 def _metrics(found: Mapping[str, float]) -> list[str]:
     """Those of some answers, in the order in which all tables show them."""
-    return [name for name in METRIC_NAMES if name in found]
+    return [name for name in METRICS if name in found]
 
 
 def batch_table(measured: Measured) -> str:

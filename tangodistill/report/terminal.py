@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tangodistill.report.figures import data_name
 from tangodistill.report.markup import NONE, hundredfold, percent, rate, times
+from tangodistill.report.titles import hundredfold_heading
 
 WIDTH = 100  # where the terminal doesn't say more
 
@@ -28,7 +30,7 @@ def summary_table(summary: Mapping) -> Table:
     table = Table(title=data_name(summary), caption=f"chosen on {chosen['chosen_on']}: {chosen['target']}")
     for name in (
         "",
-        f"{summary['metric']} ×100",
+        escape(hundredfold_heading(summary)),
         "speed, batch 1",
         "speed, best batch",
         "examples/s, best batch",

@@ -18,8 +18,9 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
+from tangodistill.report.titles import METRICS
+
 CURVE_ROWS = 100
-METRICS = ("accuracy", "em", "f1", "mcc")
 INIT_TIMEOUT_S = 30.0  # W&B's own waits for its server three times as long
 
 
@@ -179,7 +180,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _about(summary: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("task", "split", "n", "metric", "label_names", "protocol", "machine", "versions", "seed")
+    keys = ("task", "split", "n", "metric", "metric_title", "label_names", "positive", "protocol", "machine", "versions", "seed")
     return {"cascade": {key: summary[key] for key in keys if key in summary}}
 
 

@@ -11,7 +11,7 @@ from tangodistill.cascade.outcomes import outcomes_of
 from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade, write_record
-from tangodistill.runtime.measured_files import read_keys, read_metric, read_table
+from tangodistill.runtime.measured_files import MeasuredMetric, read_keys, read_metric, read_table
 from tangodistill.runtime.recalibrate import recalibrate, tuned_batch_times
 from tangodistill.user_error import UserError
 
@@ -53,7 +53,7 @@ def choose(
     wish, on_calibration = _choose_on_calibration(path, record, metric, targets[0], confidence)
     if _is_as_measured(path, record):
         report = read_table(path, "operating_points")
-        chosen = point_at({name: report[name].to_numpy() for name in report}, on_calibration.threshold, metric)
+        chosen = point_at({name: report[name].to_numpy() for name in report}, on_calibration.threshold, metric.name)
         _write(path, record, wish.target, chosen)
         print(_told(wish, on_calibration), _told_of_report(chosen, metric, report), sep="\n")
     else:
@@ -71,10 +71,10 @@ class _Wish:
 
 
 def _choose_on_calibration(
-    folder: Path, record: CascadeRecord, metric: str, target: tuple[str, float], confidence: float | None
+    folder: Path, record: CascadeRecord, metric: MeasuredMetric, target: tuple[str, float], confidence: float | None
 ) -> tuple[_Wish, ChosenPoint]:
     rows = read_table(folder, "calibration_predictions")
-    outcomes, confidences = outcomes_of(rows), rows["confidence"].to_numpy()
+    outcomes, confidences = outcomes_of(rows, metric.positive_id), rows["confidence"].to_numpy()
     batches = (
         read_table(folder, "batch_times") if _is_as_measured(folder, record) else tuned_batch_times(folder, record)
     )
@@ -82,10 +82,10 @@ def _choose_on_calibration(
     points = operating_points(outcomes, confidences, timing)
     try:
         wanted = Target(*target)
-        plain = choose_point(points, wanted, metric)
+        plain = choose_point(points, wanted, metric.name, metric.title)
         if confidence is None:
             return _Wish(str(wanted), "chosen on it"), plain
-        found = outcomes.certify(metric, confidences, wanted.value, confidence, plain.threshold)
+        found = outcomes.certify(metric.name, confidences, wanted.value, confidence, plain.threshold)
     except ValueError as error:
         raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
     if found.threshold is None:
@@ -94,7 +94,7 @@ def _choose_on_calibration(
         f"certified on its {found.n:,} examples by {found.method} "
         f"(without confidence: {plain.threshold:.4f}, which defers {plain.deferral_rate:.1%})"
     )
-    return _Wish(found.target, method), point_at(points, found.threshold, metric)
+    return _Wish(found.target, method), point_at(points, found.threshold, metric.name)
 
 
 def _is_as_measured(folder: Path, record: CascadeRecord) -> bool:
@@ -117,19 +117,19 @@ def _told(wish: _Wish, calibration: ChosenPoint) -> str:
     )
 
 
-def _told_of_other_engines(folder: Path, record: CascadeRecord, chosen: ChosenPoint, metric: str) -> str:
+def _told_of_other_engines(folder: Path, record: CascadeRecord, chosen: ChosenPoint, metric: MeasuredMetric) -> str:
     return (
-        f"There: {metric} {chosen.metric_value:.4f}, {chosen.speedup:.2f}x one at a time, "
+        f"There: {metric.title} {chosen.metric_value:.4f}, {chosen.speedup:.2f}x one at a time, "
         f"{chosen.speedup_best_batch:.2f}x at best batch sizes.\n"
         f"The report role was measured with {' and '.join(read_keys(folder))}, and the cascade runs on "
         f"{' and '.join(record.keys)} now: for its numbers, run the cascade stage on what `tune` found."
     )
 
 
-def _told_of_report(report: ChosenPoint, metric: str, points: pd.DataFrame) -> str:
-    second = float(points.loc[points["kind"] == "second_only", metric].iloc[0])
+def _told_of_report(report: ChosenPoint, metric: MeasuredMetric, points: pd.DataFrame) -> str:
+    second = float(points.loc[points["kind"] == "second_only", metric.name].iloc[0])
     return (
-        f"On the report role: {metric} {report.metric_value:.4f} (second tier {second:.4f}), "
+        f"On the report role: {metric.title} {report.metric_value:.4f} (second tier {second:.4f}), "
         f"{report.deferral_rate:.1%} deferred, {report.speedup:.2f}x one at a time, "
         f"{report.speedup_best_batch:.2f}x at best batch sizes, predicted from the measured times."
     )

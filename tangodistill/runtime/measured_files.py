@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from tangodistill.metrics import metric_title, positive_id
 from tangodistill.runtime.engine_key import engine_key
 from tangodistill.user_error import UserError
 
@@ -24,13 +26,34 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
         raise UserError(f"Cannot read {path} ({error}). Run the cascade stage again.") from error
 
 
-def read_metric(folder: Path) -> str:
+@dataclass(frozen=True)
+class MeasuredMetric:
+    """What a cascade was measured by."""
+
+    name: str
+    label_names: tuple[str, ...]
+    positive: str | None
+    """The class of two that F1 is of; None: the second."""
+
+    @property
+    def title(self) -> str:
+        """What it is called wherever somebody reads it."""
+        return metric_title(self.name, self.label_names, self.positive)
+
+    @property
+    def positive_id(self) -> int:
+        return positive_id(self.label_names, self.positive)
+
+
+def read_metric(folder: Path) -> MeasuredMetric:
     """The metric that the cascade was measured by.
 
     Raises:
         UserError: summary.json is missing or damaged.
     """
-    return _summary(folder, lambda summary: summary["metric"])
+    return _summary(
+        folder, lambda found: MeasuredMetric(found["metric"], tuple(found["label_names"]), found.get("positive"))
+    )
 
 
 def read_keys(folder: Path) -> list[str]:

@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from random_cascades import timing_of
+from hypothesis import given
+from hypothesis import strategies as st
+from random_cascades import cases, timing_of
+from sklearn.metrics import f1_score
 
 from tangodistill.cascade.choose import Target
 from tangodistill.cascade.errors import errors_by_confidence
 from tangodistill.cascade.outcomes import ClassOutcomes, GradedOutcomes, outcomes_of
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
-from tangodistill.metrics import METRICS
+from tangodistill.metrics import METRICS, score
 
 N = 600
 
@@ -91,3 +94,44 @@ def test_an_unknown_metric_is_refused():
     outcomes = GradedOutcomes({"em": [[0], [1]], "f1": [[0.5], [1]]})
     with pytest.raises(ValueError, match="unknown metric 'accuracy'; known: em, f1"):
         outcomes.tier_score(1, "accuracy")
+
+
+@given(cases(num_classes=st.just(2)))
+def test_f1_of_the_first_class_is_swept_and_kept_in_a_draw(case):
+    outcomes = ClassOutcomes(*case.answers, 2, positive=0)
+    points = outcomes.sweep(case.confidence)
+    for value, count in zip(points.metric("f1"), points.deferred, strict=True):
+        answers = case.tier1.copy()
+        answers[points.order[:count]] = case.tier2[points.order[:count]]
+        assert value == pytest.approx(f1_score(case.labels, answers, pos_label=0, zero_division=0))
+    assert outcomes.tier_score(2, "f1") == points.metric("f1")[-1]
+    rows = np.arange(outcomes.n)[::-1]
+    assert outcomes.drawn(rows).drawn(rows).tier_score(1, "f1") == points.metric("f1")[0]
+    for metric in ("accuracy", "mcc"):
+        np.testing.assert_allclose(points.metric(metric), case.outcomes.sweep(case.confidence).metric(metric))
+
+
+@given(cases(max_size=7, num_classes=st.just(2)))
+def test_the_oracle_and_random_deferral_are_of_the_same_class(case):
+    outcomes, n = ClassOutcomes(*case.answers, 2, positive=0), len(case.labels)
+    best = np.zeros(n + 1)
+    for choice in range(2**n):
+        deferred = np.array([choice >> i & 1 for i in range(n)], bool)
+        value = score("f1", case.labels, np.where(deferred, case.tier2, case.tier1), 2, positive=0)
+        best[deferred.sum() :] = np.maximum(best[deferred.sum() :], value)
+    oracle = outcomes.oracle("f1", case.timing)
+    np.testing.assert_allclose(oracle.metric, best[: len(oracle.metric)])
+    random = outcomes.random("f1", case.timing, draws=2)
+    ends = [outcomes.tier_score(tier, "f1") for tier in (1, 2)]
+    assert [random.metric[0], random.metric[-1]] == pytest.approx(ends)
+
+
+def test_what_is_certified_is_the_f1_of_the_class_that_was_named():
+    """Of the first class the tiers agree; of the second, tier 1 finds hardly any."""
+    labels = np.tile([0] * 9 + [1], 400)
+    tier2 = labels
+    tier1 = np.where((labels == 1) & (np.arange(4000) % 4 > 0), 0, labels)
+    confidence = np.linspace(0.6, 0.99, 4000).astype(np.float32)
+    plenty, few = (ClassOutcomes(labels, tier1, tier2, 2, positive) for positive in (0, 1))
+    found = [outcomes.certify("f1", confidence, 0.9, 0.95, 0.7) for outcomes in (plenty, few)]
+    assert found[0].deferral_rate == 0 and found[1].deferral_rate > 0.5

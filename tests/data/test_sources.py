@@ -367,3 +367,41 @@ def test_fingerprint_follows_content_not_place(tmp_path):
     assert second == dataset_fingerprint(DatasetConfig(str(tmp_path / "a"), test=str(test)))
     write(test, "text,label", "c,y")
     assert dataset_fingerprint(DatasetConfig(str(tmp_path / "b"))) != second
+
+
+# --- the class that F1 is of
+
+
+def imbalanced(path: Path, rare: str, common: str) -> Path:
+    labels = [rare] * 3 + [common] * 9
+    return write(path, "text,label", *(f"text {row},{label}" for row, label in enumerate(labels)))
+
+
+@pytest.mark.parametrize(("rare", "common"), [("fraud", "legit"), ("spam", "ham")])
+def test_f1_is_of_the_rarer_class_unless_another_is_named(rare, common, tmp_path):
+    source = imbalanced(tmp_path / "a.csv", rare, common)
+    task = load(source, metric="f1").task
+    assert (task.positive, task.metric_title) == (rare, f"F1 of {rare}")
+    assert task.label_names[task.positive_id] == rare
+    task = load(source, metric="f1", positive=common, label_names=[common, rare]).task
+    assert (task.positive_id, task.metric_title) == (0, f"F1 of {common}")
+
+
+def test_of_two_classes_alike_and_of_published_tasks_f1_is_of_the_second(tmp_path):
+    even = write(tmp_path / "a.csv", "text,label", "one,no", "two,yes")
+    assert load(even).task.positive == "yes" and load(even, label_names=["yes", "no"]).task.positive == "no"
+    skewed = write(tmp_path / "mrpc.csv", "sentence1,sentence2,label", "a,b,not_equivalent", "c,d,equivalent",
+                   "e,f,equivalent")  # fmt: skip
+    assert load(skewed, task="mrpc").task.metric_title == "F1 of equivalent"
+
+
+def test_a_positive_class_that_cannot_be_is_refused(tmp_path):
+    two = write(tmp_path / "two.csv", "text,label", "one,no", "two,yes")
+    three = write(tmp_path / "three.csv", "text,label", "one,no", "two,yes", "three,maybe")
+    assert error_of(two, positive="Yes") == "dataset.positive is 'Yes'; allowed: no, yes."
+    assert error_of(three, positive="yes") == (
+        "dataset.positive is 'yes', but there are 3 classes, whose F1 is the mean over the classes (macro F1); "
+        "leave it out."
+    )
+    assert load(three, metric="f1").task.metric_title == "macro F1"
+    assert "dataset.positive is set, but squad has" in error_of(tmp_path, task="squad", positive="yes")

@@ -31,7 +31,7 @@ def inputs(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def dataset(inputs):
-    return DatasetConfig(str(inputs / "data.csv"))
+    return DatasetConfig(str(inputs / "data.csv"), positive="negative")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from quiet_trainer import trainer
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, f1_score
 
 from tangodistill.data.splits import load_roles
 from tangodistill.modules import CascadeData, CascadeModule
@@ -38,6 +38,7 @@ def test_every_point_equals_running_the_engine_with_its_threshold(measured, summ
         engine.leave_below(row.threshold)
         answers = engine.outputs(report["text"][:])[:, order].argmax(1)
         assert row.accuracy == pytest.approx(accuracy_score(labels, answers))
+        assert row.f1 == pytest.approx(f1_score(labels, answers, pos_label=0))
         assert row.exit1 + row.exit2 == len(labels) == summary["n"]
         assert row.speedup == pytest.approx(second_only_s / row.time_s)
     assert (points["exit1"].iloc[0], points["exit1"].iloc[-1]) == (0, len(labels))

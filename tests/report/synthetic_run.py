@@ -77,12 +77,14 @@ def _timing(frame, batches, best_sizes):
 
 
 def write_run(
-    run: Path, labels, logits1, logits2, *, task="sst2", metric="accuracy", file="test_labelled.tsv", slower=1.04
+    run: Path, labels, logits1, logits2, *, task="sst2", metric="accuracy", file="test_labelled.tsv", slower=1.04,
+    positive=1,
 ) -> dict:
     """Write ``run``/cascade as the cascade stage does, and return its summary.
 
     Args:
         slower: measured over predicted time of the chosen point.
+        positive: the class of two that F1 is of.
     """
     rng = np.random.default_rng(0)
     folder = run / "cascade"
@@ -93,7 +95,7 @@ def write_run(
     batches = _batch_times(n, rng)
     best_sizes = batches.groupby(["tier", "batch_size"])["seconds"].mean().unstack().idxmin(axis=1)
     best_s = batches.groupby(["tier", "batch_size"])["seconds"].mean().unstack().min(axis=1)
-    outcomes = outcomes_of(report)
+    outcomes = outcomes_of(report, positive)
     timing = _timing(report, batches, best_sizes)
     columns = operating_points(outcomes, report["confidence"].to_numpy(), timing)
     target = Target("keep", 0.99)
@@ -117,7 +119,7 @@ def write_run(
             "predicted_s": chosen.predicted_s, "measured_s": slower * chosen.predicted_s,
         },
         "chosen_with_confidence": chosen_with_confidence(
-            columns, outcomes_of(calibration), calibration["confidence"].to_numpy(), metric, target, chosen.threshold
+            columns, outcomes_of(calibration, positive), calibration["confidence"].to_numpy(), metric, target, chosen.threshold
         ),
         "machine": {"cpu": "AMD EPYC 9R14", "cores": 2, "threads": 2, "load_average": [0.31, 0.22, 0.1]},
         "versions": {"tangodistill": "0.1.0", "torch": "2.13.0+cpu", "transformers": "5.24.0"}, "seed": 0,

@@ -80,7 +80,7 @@ def test_without_a_configuration_that_keeps_enough_it_says_so(tmp_path):
     write_run(tmp_path, *random_logits(400, seed=1))
     add_dynamic(tmp_path, best=0.97)
     page = write_report(tmp_path).read_text()
-    assert "None keeps 99 % of the second tier’s Accuracy" in page
+    assert "None keeps 99 % of the second tier’s accuracy" in page
     assert "Dynamic-TinyBERT at 99 %: no operating point reaches" in page
     assert "dynamic_tinybert/speedup_at_99" not in cascade_scalars(read_measured(tmp_path / "cascade").summary)
 

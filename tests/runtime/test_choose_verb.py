@@ -6,12 +6,14 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import f1_score
 
-from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord
+from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, read_cascade
 from tangodistill.runtime.choose import choose
 from tangodistill.user_error import UserError
 
 N = 60
+MEASURED_BY = {"metric": "accuracy", "label_names": ["no", "yes"], "positive": "no"}
 
 
 def predictions(seed):
@@ -48,7 +50,7 @@ def folder(tmp_path):
     pd.DataFrame(batches).to_parquet(tmp_path / "batch_times.parquet")
     pd.DataFrame(points(report, batches)).to_parquet(tmp_path / "operating_points.parquet")
     (tmp_path / "summary.json").write_text(
-        json.dumps({"metric": "accuracy", "tiers": [{"engine": "torch", "precision": "fp32"}] * 2})
+        json.dumps({**MEASURED_BY, "tiers": [{"engine": "torch", "precision": "fp32"}] * 2})
     )
     tiers = [TierRecord(f"tier{i}", f"tier{i}", batch_size=8) for i in (1, 2)]
     for tier in tiers:
@@ -147,10 +149,31 @@ def test_where_nothing_can_be_certified_the_numbers_are_told_and_nothing_is_writ
 @pytest.mark.parametrize("metric", ["f1", "mcc"])
 def test_f1_and_mcc_are_certified_by_a_bootstrap(folder, metric, capsys):
     (folder / "summary.json").write_text(
-        json.dumps({"metric": metric, "tiers": [{"engine": "torch", "precision": "fp32"}] * 2})
+        json.dumps({**MEASURED_BY, "metric": metric, "tiers": [{"engine": "torch", "precision": "fp32"}] * 2})
     )
     choose(str(folder), keep=0.5, confidence=0.9)
-    assert "by a paired bootstrap, valid for large n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "by a paired bootstrap, valid for large n" in told
+    assert f"On the report role: {'F1 of no' if metric == 'f1' else 'MCC'} 0." in told
+
+
+def test_f1_is_that_of_the_class_that_the_cascade_was_measured_by(folder):
+    summary = json.loads((folder / "summary.json").read_text())
+    rows = pd.read_parquet(folder / "calibration_predictions.parquet")
+    for positive, label in (("no", 0), ("yes", 1)):
+        (folder / "summary.json").write_text(json.dumps({**summary, "metric": "f1", "positive": positive}))
+        choose(str(folder), keep=0.9)
+        threshold = read_cascade(folder).thresholds["torch-fp32"]
+        tier1, tier2 = (np.stack(rows[f"tier{tier}_logits"]).argmax(axis=1) for tier in (1, 2))
+        wanted = 0.9 * f1_score(rows["label"], tier2, pos_label=label)
+        found = {
+            float(np.float32(value)): f1_score(
+                rows["label"], np.where(rows["confidence"].astype(np.float32) < np.float32(value), tier2, tier1),
+                pos_label=label,
+            )
+            for value in rows["confidence"]
+        }  # fmt: skip
+        assert threshold == min(value for value, score in found.items() if score >= wanted)
 
 
 @pytest.mark.parametrize(
