@@ -33,9 +33,16 @@ CONFIDENCE_BINS = 10
 class Labeller:
     """A frozen classifier in eval mode, under bfloat16 autocast where the hardware has it."""
 
-    def __init__(self, teacher: str, batch_size: int, max_length: int, label_names: list[str] | None = None):
+    def __init__(
+        self,
+        teacher: str,
+        batch_size: int,
+        max_length: int,
+        label_names: list[str] | None = None,
+        trust_remote_code: bool = False,
+    ):
         folder = str(resolve(teacher))
-        model, new_head = load_classifier(folder)
+        model, new_head = load_classifier(folder, trust_remote_code=trust_remote_code)
         if new_head:
             raise UserError(
                 f"teacher {teacher} is an encoder without a trained classification head, so its logits mean nothing. "
@@ -43,7 +50,7 @@ class Labeller:
             )
         self.device = best_device()
         self.model = model.eval().to(self.device)
-        self.tokenizer = load_tokenizer(folder)
+        self.tokenizer = load_tokenizer(folder, trust_remote_code)
         self.batch_size, self.max_length = batch_size, min(max_length, position_limit(model) or max_length)
         self.label_names = label_names or [model.config.id2label[i] for i in range(model.config.num_labels)]
 
@@ -67,6 +74,7 @@ def label(
     max_length: int = 128,
     label_names: list[str] | None = None,
     min_confidence: float = 0.0,
+    trust_remote_code: bool = False,
 ) -> Path:
     """Store a teacher's logits beside the texts of a transfer set.
 
@@ -80,6 +88,7 @@ def label(
         max_length: tokens that the teacher reads of a text, as far as it has positions for them.
         label_names: names of the teacher's outputs, in its order, where its config has none.
         min_confidence: leave out texts whose likeliest class has a lower probability than this by the teacher.
+        trust_remote_code: run the Python files that the teacher's folder brings along. Read them first.
 
     Raises:
         UserError: the set or the teacher can't be read, or no text is left.
@@ -90,7 +99,7 @@ def label(
     starts = range(0, len(rows), SHARD_ROWS)
     waiting = [start for start in starts if not _shard(shards, start).is_file()]
     if waiting:
-        labeller = Labeller(teacher, batch_size, max_length, label_names)
+        labeller = Labeller(teacher, batch_size, max_length, label_names, trust_remote_code)
         write_json(shards / "label_names.json", labeller.label_names)
         with Progress("label", len(rows), done=len(rows) - sum(len(rows[start:]) for start in waiting)) as progress:
             for start in waiting:

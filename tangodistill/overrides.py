@@ -62,8 +62,7 @@ class Overrides:
 
 def is_trained(teacher: str) -> bool:
     """Whether a model folder or hub name holds a model with a head of its own, by its config.json."""
-    import tangodistill.models  # noqa: F401  (registers this package's own architectures)
     from tangodistill.data.packages import resolve
-    from tangodistill.models.load import has_head, load_config
+    from tangodistill.models.load import has_head, read_config
 
-    return has_head(load_config(str(resolve(teacher))))
+    return has_head(read_config(str(resolve(teacher))))

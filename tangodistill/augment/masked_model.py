@@ -169,9 +169,9 @@ def _read(folder: str) -> tuple[Any, Any]:
     if Path(folder).is_dir():
         logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         model, loading = AutoModelForMaskedLM.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True, trust_remote_code=False
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

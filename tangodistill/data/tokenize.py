@@ -223,8 +223,11 @@ class TokenizedTexts:
         return cls(read("ids"), read("offsets"), pad_id, read("token_type_ids"))
 
 
-def load_tokenizer(folder_or_name: str | Path) -> PreTrainedTokenizerFast:
+def load_tokenizer(folder_or_name: str | Path, trust_remote_code: bool = False) -> PreTrainedTokenizerFast:
     """The fast tokenizer of a model folder or hub model.
+
+    Args:
+        trust_remote_code: run the Python files that it brings along, where its tokenizer_config.json asks for it.
 
     Raises:
         UserError: nothing there, unreadable, not a fast tokenizer, or one without a padding token.
@@ -236,7 +239,7 @@ def load_tokenizer(folder_or_name: str | Path) -> PreTrainedTokenizerFast:
     if not folder.is_dir() and (folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise UserError(f"{name}: no such model folder; give a folder that holds tokenizer.json, or a hub model's name")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
     except Exception as error:  # the Rust parser raises plain Exception
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         hint = "save the tokenizer there again" if folder.is_dir() else "offline, give a local model folder instead"

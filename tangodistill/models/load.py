@@ -21,36 +21,44 @@ HEADS = ("classifier", "score", "qa_outputs")
 """In the names of the weights of a head."""
 
 
-def load_classifier(name_or_folder: str, label_names: Sequence[str] | None = None) -> tuple[PreTrainedModel, bool]:
+def load_classifier(
+    name_or_folder: str, label_names: Sequence[str] | None = None, trust_remote_code: bool = False
+) -> tuple[PreTrainedModel, bool]:
     """A sequence classifier in float32, and whether its head is new (the checkpoint held an encoder only).
 
     Args:
         name_or_folder: model folder or hub name; weights are read from safetensors only.
         label_names: classes of a new head, in the order of the label ids.
+        trust_remote_code: run the Python files that the folder brings along, where its config.json asks for it.
 
     Raises:
         UserError: where the model can't be found or read, with what to do instead.
     """
-    config = load_config(name_or_folder)
+    config = load_config(name_or_folder, trust_remote_code=trust_remote_code)
     if not is_classifier(config) and label_names:
         config.id2label = dict(enumerate(label_names))
         config.label2id = {name: i for i, name in enumerate(label_names)}
-    return _load(name_or_folder, config, AutoModelForSequenceClassification, "sequence classifier")
+    return _load(name_or_folder, config, AutoModelForSequenceClassification, "sequence classifier", trust_remote_code)
 
 
-def load_span_model(name_or_folder: str) -> tuple[PreTrainedModel, bool]:
+def load_span_model(name_or_folder: str, trust_remote_code: bool = False) -> tuple[PreTrainedModel, bool]:
     """A model that marks an answer's start and end, in float32, and whether its head is new.
+
+    Args: as of `load_classifier`.
 
     Raises:
         UserError: where the model can't be found or read, with what to do instead.
     """
     what = "question-answering model"
-    return _load(name_or_folder, load_config(name_or_folder, what), AutoModelForQuestionAnswering, what)
+    config = load_config(name_or_folder, what, trust_remote_code)
+    return _load(name_or_folder, config, AutoModelForQuestionAnswering, what, trust_remote_code)
 
 
-def _load(name_or_folder: str, config: PretrainedConfig, auto_class: type, what: str) -> tuple[PreTrainedModel, bool]:
+def _load(
+    name_or_folder: str, config: PretrainedConfig, auto_class: type, what: str, trust_remote_code: bool
+) -> tuple[PreTrainedModel, bool]:
     try:
-        model, missing = read_weights(name_or_folder, config, auto_class)
+        model, missing = read_weights(name_or_folder, config, auto_class, trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(_why_not(name_or_folder, error, what)) from error
     except SafetensorError as error:  # truncated
@@ -59,26 +67,47 @@ def _load(name_or_folder: str, config: PretrainedConfig, auto_class: type, what:
 
 
 def read_weights(
-    name_or_folder: str, config: PretrainedConfig, auto_class: type = AutoModelForSequenceClassification
+    name_or_folder: str,
+    config: PretrainedConfig,
+    auto_class: type = AutoModelForSequenceClassification,
+    trust_remote_code: bool = False,
 ) -> tuple[PreTrainedModel, set[str]]:
     """A model in float32, read from safetensors only, and which weights the checkpoint lacks."""
     with quietly(name_or_folder):
         model, loading = auto_class.from_pretrained(
-            name_or_folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
+            name_or_folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True,
+            trust_remote_code=trust_remote_code,
+        )  # fmt: skip
     return model, set(loading["missing_keys"])
 
 
-def load_config(name_or_folder: str, what: str = "sequence classifier") -> PretrainedConfig:
+def load_config(
+    name_or_folder: str, what: str = "sequence classifier", trust_remote_code: bool = False
+) -> PretrainedConfig:
     """A model's config.json.
 
     Raises:
         UserError: where there is none, or none that can be read, with what to do instead.
     """
     try:
-        return AutoConfig.from_pretrained(name_or_folder)
+        return AutoConfig.from_pretrained(name_or_folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(_why_not(name_or_folder, error, what)) from error
+
+
+def read_config(name_or_folder: str) -> PretrainedConfig:
+    """What config.json says, whether or not anything here knows such a model.
+
+    Raises:
+        UserError: as `load_config`.
+    """
+    try:
+        found, _ = PretrainedConfig.get_config_dict(name_or_folder)
+        if not found:
+            raise OSError("it holds no config.json")
+        return PretrainedConfig.from_dict(found)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(_why_not(name_or_folder, error)) from error
 
 
 def is_classifier(config: PretrainedConfig) -> bool:
@@ -107,6 +136,12 @@ def quietly(name_or_folder: str | Path) -> Iterator[None]:
 
 
 def _why_not(name_or_folder: str, error: Exception, what: str = "sequence classifier") -> str:
+    if "trust_remote_code" in str(error):  # transformers asks for this argument
+        return (
+            f"{name_or_folder} brings Python files of its own (auto_map in config.json), which are not run unasked. "
+            "Where you have read and trust them, a teacher runs them with `model.trust_remote_code: true` of its stage "
+            "and `--trust_remote_code true` of `label`; a tier of a cascade never does."
+        )
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     if reason.startswith("Repo id must"):  # what the hub's client makes of a path that is not there
         reason = "no such folder, and no name that the hub could have"

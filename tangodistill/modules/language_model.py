@@ -218,9 +218,11 @@ def load_language_model(name_or_folder: str, kind: type, said: str) -> tuple[Pre
     folder = str(resolve(name_or_folder))
     try:
         with quietly(folder):
-            config = AutoConfig.from_pretrained(folder)
-            model = kind.from_pretrained(folder, config=config, dtype=torch.float32, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            model = kind.from_pretrained(
+                folder, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+            )
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(

@@ -27,6 +27,7 @@ class SpanTeacherModule(AveragedWeights, SpanModule):
         weight_decay: of AdamW.
         warmup_fraction: share of the steps with a rising learning rate.
         save_validated: after ``validate``, write the model folder (``run --teacher`` sets it for a trained teacher).
+        trust_remote_code: run the Python files that the folder brings along, as of `TeacherModule`.
     """
 
     def __init__(
@@ -36,15 +37,17 @@ class SpanTeacherModule(AveragedWeights, SpanModule):
         weight_decay: float = 0.01,
         warmup_fraction: float = 0.1,
         save_validated: bool = False,
+        trust_remote_code: bool = False,
     ):
         super().__init__(lr, weight_decay, warmup_fraction)
         self.pretrained, self.save_validated = pretrained, save_validated
+        self.trust_remote_code = trust_remote_code
 
     def setup(self, stage: str) -> None:
         folder = str(resolve(self.pretrained))
-        self.model, new_head = load_span_model(folder)
+        self.model, new_head = load_span_model(folder, self.trust_remote_code)
         self.model.train()  # from_pretrained leaves dropout off
-        self.tokenizer = load_tokenizer(folder)
+        self.tokenizer = load_tokenizer(folder, self.trust_remote_code)
         self.max_length = min(self.task.max_length, position_limit(self.model) or self.task.max_length)
         if new_head and stage != "fit":
             raise UserError(

@@ -29,6 +29,8 @@ class TeacherModule(AveragedWeights, ClassifierModule):
         warmup_fraction: share of the steps with a rising learning rate.
         label_names: names of the model's outputs, in its order, where its config has none (``LABEL_0`` ...).
         save_validated: after ``validate``, write the model folder (``run --teacher`` sets it for a trained teacher).
+        trust_remote_code: run the Python files that the folder brings along, where its config.json asks for it. Read
+            them first; no tier of a cascade ever runs any.
     """
 
     def __init__(
@@ -39,15 +41,17 @@ class TeacherModule(AveragedWeights, ClassifierModule):
         warmup_fraction: float = 0.1,
         label_names: list[str] | None = None,
         save_validated: bool = False,
+        trust_remote_code: bool = False,
     ):
         super().__init__(lr, weight_decay, warmup_fraction)
         self.pretrained, self.own_names, self.save_validated = pretrained, label_names, save_validated
+        self.trust_remote_code = trust_remote_code
 
     def setup(self, stage: str) -> None:
         folder = str(resolve(self.pretrained))
-        self.model, self.new_head = load_classifier(folder, self.task.label_names)
+        self.model, self.new_head = load_classifier(folder, self.task.label_names, self.trust_remote_code)
         self.model.train()  # from_pretrained leaves dropout off
-        self.tokenizer = load_tokenizer(folder)
+        self.tokenizer = load_tokenizer(folder, self.trust_remote_code)
         if self.new_head and stage != "fit":
             raise UserError(
                 f"{self.pretrained} has no trained classification head, so there is nothing to evaluate. "

@@ -231,7 +231,7 @@ def check_vocabulary(start: str, tokenizer: PreTrainedTokenizerBase, family: str
         UserError: where the tokens of the model ``start`` are not those of the teacher's tokenizer.
     """
     # the family stands in for a config.json without model_type
-    own = AutoTokenizer.from_pretrained(str(resolve(start)), tokenizer_type=family).get_vocab()
+    own = AutoTokenizer.from_pretrained(str(resolve(start)), tokenizer_type=family, trust_remote_code=False).get_vocab()
     if own != tokenizer.get_vocab():
         raise UserError(
             f"{start}: its tokenizer has {len(own)} tokens, not the teacher's {len(tokenizer)}. A student reads its "

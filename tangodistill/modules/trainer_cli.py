@@ -5,6 +5,7 @@ import logging
 import subprocess
 import warnings
 import zipfile
+from pickle import UnpicklingError
 from typing import Any
 
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
@@ -40,7 +41,7 @@ class TrainerCLI(LightningCLI):
 
     Raises:
         argparse.ArgumentError: a key or value that is not accepted.
-        UserError: a checkpoint that is not there, or not whole.
+        UserError: a checkpoint that is not there, not whole, or holds more than numbers.
     """
 
     def __init__(self, verb: str, arguments: list[str], program: str, description: str, parse_only: bool = False):
@@ -70,6 +71,17 @@ class TrainerCLI(LightningCLI):
                 "(checkpoints/last.ckpt), or leave it out to begin anew."
             )
 
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's, each without the argument that would let a checkpoint run code."""
+        return {verb: skipped | {"weights_only"} for verb, skipped in LightningCLI.subcommands().items()}
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning would take the model's class and settings from the checkpoint; here they are the stage's."""
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+
     def instantiate_classes(self) -> None:
         if not self.parse_only:
             super().instantiate_classes()
@@ -95,6 +107,12 @@ class TrainerCLI(LightningCLI):
                 if code < 0:
                     raise UserError(f"one of the processes of `{subcommand}` was killed (signal {-code}).") from error
                 raise SystemExit(code) from error  # it has told what it died of
+            if isinstance(error, UnpicklingError):
+                path = self.config[subcommand].get("ckpt_path")
+                raise UserError(
+                    f"ckpt_path: {path} holds more than tensors and plain values, so it was not opened: reading it "
+                    "could run code. Give one that `fit` wrote (checkpoints/last.ckpt), or leave it out to begin anew."
+                ) from error
             raise
         for helper in self._helpers():
             helper.wait()

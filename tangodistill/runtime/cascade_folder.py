@@ -111,7 +111,8 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
     """The record of a cascade folder.
 
     Raises:
-        UserError: no cascade.json, damaged JSON, another format version, a key missing or unknown, a tier gone.
+        UserError: no cascade.json, damaged JSON, another format version, a key missing or unknown, a tier gone or
+            outside the folder.
     """
     path = Path(folder) / RECORD_NAME
     try:
@@ -131,6 +132,11 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
     tiers = record.tiers if isinstance(record.tiers, list) else [record.tiers]
     record.tiers = [_build(TierRecord, tier, path) for tier in tiers]
     for tier in record.tiers:
+        if not _is_inside(tier.path, path.parent):
+            raise UserError(
+                f"{path}: the tier folder {tier.path!r} does not lie in the cascade's own folder. Move it there, and "
+                "give its path from there, such as 'tier1'."
+            )
         if not (path.parent / tier.path / "config.json").is_file():
             raise UserError(
                 f"{path} names the tier folder {tier.path!r}, which is not beside it, or is empty. "
@@ -142,6 +148,16 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
                 "[1, 0.6, 0.3, 0.1], or null for the tier's own."
             )
     return record
+
+
+def _is_inside(tier: object, folder: Path) -> bool:
+    """Whether a tier's path leads to a place below the folder, its symbolic links followed: `export` writes there."""
+    return (
+        isinstance(tier, str)
+        and not Path(tier).is_absolute()
+        and ".." not in Path(tier).parts
+        and folder.resolve() in (folder / tier).resolve().parents
+    )
 
 
 def _is_length_configuration(value: object) -> bool:

@@ -35,9 +35,15 @@ def load_tier(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerF
     try:
         with quietly(folder):
             model, loading = auto_class.from_pretrained(
-                folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
-            )
+                folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True,
+                trust_remote_code=False,
+            )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if "trust_remote_code" in str(error):  # transformers asks for this argument
+            raise UserError(
+                f"{folder} brings Python files of its own (auto_map in config.json); a tier never runs any. "
+                "Take a model that transformers itself knows."
+            ) from error
         raise UserError(f"{folder} holds no usable {what}: {_first_line(error)}") from error
     missing = sorted(loading["missing_keys"])
     if missing:  # transformers fills these with random numbers

@@ -117,6 +117,26 @@ def test_refuses_a_folder_without_a_cascade(tmp_path):
     assert refused(tmp_path).startswith(f"{tmp_path / 'cascade.json'} is missing. A cascade folder is what")
 
 
+@pytest.mark.parametrize("place", ["{outside}", "../other/tier2", "tier1/../../other/tier2", "link", ".", "", 2])
+def test_refuses_a_tier_outside_the_folder(cascade_folder, place):
+    """`export` replaces a folder below each tier's: a record from elsewhere must not say where."""
+    outside = cascade_folder.parent / "other" / "tier2"
+    shutil.copytree(cascade_folder / "tier2", outside)
+    (cascade_folder / "link").symlink_to(outside)
+    place = place.format(outside=outside) if isinstance(place, str) else place
+    tiers = json.loads((cascade_folder / "cascade.json").read_text())["tiers"]
+    path = edit(cascade_folder, tiers=[tiers[0], {**tiers[1], "path": place}])
+    assert refused(cascade_folder) == (
+        f"{path}: the tier folder {place!r} does not lie in the cascade's own folder. Move it there, and give its path "
+        "from there, such as 'tier1'."
+    )
+
+
+def test_a_folder_reached_by_a_link_is_read(cascade_folder, tmp_path):
+    (tmp_path / "linked").symlink_to(cascade_folder)
+    assert read_cascade(tmp_path / "linked").tiers[1].path == "tier2"
+
+
 def test_refuses_corrupt_json(cascade_folder):
     path = cascade_folder / "cascade.json"
     path.write_text(path.read_text()[:-20])
