@@ -23,6 +23,7 @@ import torch
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
+from tangodistill.latency.load import LoadWatch
 from tangodistill.latency.machine import describe_machine
 from tangodistill.lengths.evolution import BROOD, generations
 from tangodistill.lengths.pareto import hypervolume, pareto_front
@@ -122,16 +123,17 @@ def main() -> None:
     evaluate([(1.0,) * layers])  # warms up
     machine = describe_machine()
     print(f"{arguments.task}, {scored.metric_title}, n = {len(scored.texts)}, {engine.max_length} tokens, {machine['cpu']}")
-    if machine["busy"]:
-        print("other processes take part of the machine: times are not to be trusted")
-    shrunk = shrinking(layers, evaluate)
-    print(f"hypervolume (configurations) in {arguments.seconds:.0f} s each:")
-    races = [raced(layers, evaluate, arguments.seconds, seed) for seed in range(arguments.seeds)]
+    with LoadWatch() as watch:
+        shrunk = shrinking(layers, evaluate)
+        print(f"hypervolume (configurations) in {arguments.seconds:.0f} s each:")
+        races = [raced(layers, evaluate, arguments.seconds, seed) for seed in range(arguments.seeds)]
     means = {name: float(np.mean([row[name]["hypervolume"] for row in races])) for name in ("search", "random")}
     print(f"  mean: search {means['search']:.4f}, random {means['random']:.4f}")
+    if watch.load.busy:
+        print("other work took part of the machine: times are not to be trusted")
     content = {
         **vars(arguments), "metric": scored.metric, "n": len(scored.texts), "threads": torch.get_num_threads(),
-        "machine": machine, "shrinking": shrunk, "races": races, "mean_hypervolume": means,
+        "machine": machine, "load": watch.load.record(), "shrinking": shrunk, "races": races, "mean_hypervolume": means,
     }  # fmt: skip
     Path(arguments.output).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     print(f"Result: {arguments.output}")

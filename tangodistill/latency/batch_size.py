@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 import psutil
 
-from tangodistill.latency.timer import time_interleaved
+from tangodistill.latency.timer import Between, Passes, nothing, time_interleaved
 
 LARGEST = 256
 NEARLY = 0.98  # of the best throughput: the smallest batch that reaches it wins, since it queues for a shorter time
@@ -27,6 +27,8 @@ class BatchTime:
     repeat: int
     n: int
     seconds: float
+    under_load: bool = False
+    """Other work disturbed it, the second time too."""
 
 
 def find_batch_sizes(
@@ -34,14 +36,14 @@ def find_batch_sizes(
     lengths: Mapping[str, np.ndarray],
     repeats: int = 5,
     budget_s: float = 60.0,
-    between: Callable[[], object] = lambda: None,
+    between: Between = nothing,
 ) -> tuple[dict[str, int], list[BatchTime]]:
     """Each tier's best batch size, and every time that was taken.
 
     Sizes 1, 2, 4, ... up to the best one (and until throughput fell twice in a row) are measured on as many examples as
     the budget allows, judging by the size before; the best one finally on all examples, where it was not, and those
-    times stand in place of its sample's. So each size has times of one n, and
-    one batch of size b takes seconds · b / n.
+    times stand in place of its sample's. So each size has times of one n, and one batch of size b takes
+    seconds · b / n.
 
     Args:
         runs: by tier, a call that answers the examples of the given rows, from raw text, in batches of the given size.
@@ -55,34 +57,40 @@ def find_batch_sizes(
     while searching := [search for search in searches if search.wants(batch_size)]:
         for search in searching:
             search.warm_up(batch_size)
-        for repeat in range(repeats):
-            for search in searching:
-                search.time(batch_size, repeat, search.sample(batch_size))
-                between()
+        _time(searching, {search.tier: batch_size for search in searching}, repeats, between)
         batch_size *= 2
     best = {search.tier: search.best() for search in searches}
     sampled = [search for search in searches if search.times[best[search.tier]][0].n < len(search.lengths)]
-    for repeat in range(repeats):
-        for search in sampled:
-            search.time(best[search.tier], repeat, np.arange(len(search.lengths)))
-            between()
+    for search in sampled:
+        search.widen(best[search.tier])
+    _time(sampled, best, repeats, between)
     return best, [time for search in searches for times in search.times.values() for time in times]
 
 
 def time_batch_sizes(
-    runs: Mapping[str, Run],
-    sizes: Mapping[str, int],
-    n: int,
-    repeats: int,
-    between: Callable[[], object] = lambda: None,
+    runs: Mapping[str, Run], sizes: Mapping[str, int], n: int, repeats: int, between: Between = nothing
 ) -> list[BatchTime]:
     """Times of each tier on all n examples at the batch size given for it, in interleaved repeats after a warm-up."""
     rows = np.arange(n)
     calls = {tier: lambda run=run, size=sizes[tier]: run(rows, size) for tier, run in runs.items()}
+    passes = time_interleaved(calls, repeats, between=between)
+    return [time for tier, size in sizes.items() for time in _batch_times(passes, tier, size, n)]
+
+
+def _time(searches: Sequence["_Search"], sizes: Mapping[str, int], repeats: int, between: Between) -> None:
+    """Let each search know the times of its sample at the batch size given for it, in interleaved repeats."""
+    calls = {each.tier: lambda each=each: each.run_sample(sizes[each.tier]) for each in searches}
+    passes = time_interleaved(calls, repeats, 0, between)
+    for search in searches:
+        size = sizes[search.tier]
+        search.record(size, _batch_times(passes, search.tier, size, len(search.sample(size))))
+
+
+def _batch_times(passes: Passes, tier: str, batch_size: int, n: int) -> list[BatchTime]:
+    under_load = tier in passes.under_load
     return [
-        BatchTime(tier, sizes[tier], repeat, n, float(each))
-        for tier, seconds in time_interleaved(calls, repeats, between=between).items()
-        for repeat, each in enumerate(seconds)
+        BatchTime(tier, batch_size, repeat, n, float(seconds), under_load)
+        for repeat, seconds in enumerate(passes.seconds[tier])
     ]
 
 
@@ -162,14 +170,16 @@ class _Search:
         self.run(self.sample(batch_size)[-batch_size:], batch_size)
         self.growth_bytes = _peak_memory_bytes() - before
 
-    def time(self, batch_size: int, repeat: int, rows: np.ndarray) -> None:
-        started = perf_counter()
-        self.run(rows, batch_size)
-        seconds = perf_counter() - started
-        if repeat == 0:
-            self.times[batch_size] = []
-        self.times[batch_size].append(BatchTime(self.tier, batch_size, repeat, len(rows), seconds))
-        self.per_example_s = max(seconds / len(rows), 1e-9)
+    def run_sample(self, batch_size: int) -> None:
+        self.run(self.sample(batch_size), batch_size)
+
+    def record(self, batch_size: int, times: list[BatchTime]) -> None:
+        self.times[batch_size] = times
+        self.per_example_s = max(median(time.seconds for time in times) / times[0].n, 1e-9)
+
+    def widen(self, batch_size: int) -> None:
+        """From now on this size's sample is all examples."""
+        self.samples[batch_size] = np.arange(len(self.lengths))
 
 
 def _peak_memory_bytes() -> int:

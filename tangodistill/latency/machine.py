@@ -11,18 +11,11 @@ import psutil
 
 from tangodistill.latency.cores import available_cores
 
-BUSY_SHARE = 0.2  # of all cores, taken by other processes
-
 
 def describe_machine() -> dict:
-    """CPU, cores, threads, memory, versions, and how busy the machine is. Sleeps for 0.3 s to see what others take.
-
-    `busy` says that other processes take over a fifth of the cores, so that times measured now are not to be trusted.
-    """
+    """CPU, cores, threads, memory and versions. How busy it was while something was timed, a `Load` tells."""
     import torch  # not on the serving path, which asks for the CPU's name only
 
-    # the load average counts this process' own recent work; a moment of idling tells what the others take
-    others_share = psutil.cpu_percent(interval=0.3) / 100
     return {
         "cpu": cpu_model(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -38,8 +31,6 @@ def describe_machine() -> dict:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "os": platform.platform(),
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
-        "others_cpu_share": round(others_share, 3),
-        "busy": others_share > BUSY_SHARE,
     }
 
 

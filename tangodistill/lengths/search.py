@@ -112,7 +112,7 @@ def evaluation(engine: TorchEngine, scored: ScoredExamples, batch_size: int = 1)
     def evaluate(configurations: Sequence[Lengths]) -> list[tuple[float, float]]:
         full = (1.0,) * len(configurations[0])
         runs = {lengths: lambda own=lengths: answer(own, timed, batch_size) for lengths in (full, *configurations)}
-        times = time_interleaved(runs, REPEATS)
+        times = time_interleaved(runs, REPEATS).seconds
         return [
             (float(np.median(times[lengths] / times[full])), scored.score(answer(lengths, scored)))
             for lengths in configurations

@@ -13,6 +13,7 @@ from tangodistill.cascade.calibrate import calibration as calibration_of
 from tangodistill.cascade.choose import ChosenPoint, Target, choose, point_at
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
 from tangodistill.data.transfer import write_json
+from tangodistill.latency.load import LoadWatch
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
 from tangodistill.latency.timer import is_unsteady, ratio_interval, time_interleaved
 from tangodistill.modules.early_exit import EarlyExitMeasurement
@@ -69,10 +70,11 @@ class CascadeMeasurement:
     def run(self, roles: dict[str, RoleAnswers], folder: Path, protocol: str) -> dict[str, Any]:
         """Measure by one protocol, write all files of it into a folder, and return the contents of summary.json."""
         padded, metric = protocol == "paper", self.task.metric
-        machine = describe_machine()
+        watch = LoadWatch()
         beside = self._beside(roles["report"], padded)
         sizes = None if padded else self.batch_sizes  # padded texts are fastest in batches of another size
-        times = time_tiers(self.engines, roles, self.repeats, padded, sizes, beside.runs)
+        with watch:
+            times = time_tiers(self.engines, roles, self.repeats, padded, sizes, beside.runs)
         points = {
             role: operating_points(roles[role].outcomes, roles[role].confidence, times.timing(role)) for role in ROLES
         }
@@ -80,13 +82,17 @@ class CascadeMeasurement:
         chosen = point_at(points["report"], on_calibration.threshold, metric)
         record = self._record(times.best, chosen)
         write_cascade(folder, record, self.folders, self.exported)
+        with watch:
+            point, loaded = self._run_for_real(folder, roles["report"], chosen, times, padded)
+        under_load = [*times.under_load, *loaded]
         summary = {
             **self._about(roles, protocol),
             "tiers": [self._tier(tier, roles, times, record) for tier in (1, 2)],
             **self._swept(roles, times, points, chosen),
-            "chosen": self._run_for_real(folder, roles["report"], chosen, times, padded),
+            "chosen": point,
+            "load": {**watch.load.record(), "busy": bool(under_load), "under_load": under_load},
             "student_settings": self._other_students(roles),
-            "machine": machine,
+            "machine": describe_machine(),
             "versions": {"tangodistill": __version__, **library_versions()},
             "seed": self.seed,
         }
@@ -184,16 +190,20 @@ class CascadeMeasurement:
 
     def _run_for_real(
         self, folder: Path, report: RoleAnswers, chosen: ChosenPoint, times: TierTimes, padded: bool
-    ) -> dict[str, Any]:
-        """The chosen point as predicted from the parts, and as the written cascade ran it, queue included."""
+    ) -> tuple[dict[str, Any], list[str]]:
+        """The chosen point as predicted from the parts, and as the written cascade ran it, queue included.
+
+        And which of these timings other work disturbed.
+        """
         predictor, second, best = CascadePredictor.from_pretrained(folder), self.engines[1], times.best[1]
-        measured = time_interleaved(
+        passes = time_interleaved(
             {
                 "cascade": lambda: predictor.answer(report.texts, report.pairs, pad_to_max=padded),
                 "second_only": lambda: second.outputs(report.texts, report.pairs, best, pad_to_max=padded),
             },
             self.repeats,
         )
+        measured = passes.seconds
         measured_s, second_only_s = (float(measured[name].mean()) for name in ("cascade", "second_only"))
         frame, deferred = times.frames["report"], report.confidence < np.float32(chosen.threshold)
         cascade_s = frame["tier1_time_s"] + np.where(deferred, frame["tier2_time_s"], 0.0)
@@ -210,7 +220,7 @@ class CascadeMeasurement:
         }
         if gap := time_gap(point):
             rank_zero_info(f"Warning: {gap}")
-        return point
+        return point, [f"{name}, run for real in batches" for name in sorted(passes.under_load)]
 
     def _other_students(self, roles: dict[str, RoleAnswers]) -> list[dict[str, Any]]:
         """Scores on the report role of the first tier and of the students beside it."""

@@ -131,7 +131,7 @@ class EarlyExitMeasurement:
         if row is None:
             return None
         self.engine.leave_below(float(own["threshold"][row]))
-        measured = time_interleaved({"deebert": lambda: self._answer(1)}, self.repeats)["deebert"]
+        measured = time_interleaved({"deebert": lambda: self._answer(1)}, self.repeats).seconds["deebert"]
         return {
             "threshold": float(own["threshold"][row]),
             "metric_value": float(own[self.task.metric][row]),
@@ -162,7 +162,7 @@ class EarlyExitMeasurement:
                 "second_only": lambda: self.second.outputs(report.texts, report.pairs, second_batch, padded),
             },
             self.repeats,
-        )
+        ).seconds
         answers = self._answer(best)
         measured_s, second_only_s = (float(seconds[name].mean()) for name in ("deebert", "second_only"))
         return {

@@ -9,7 +9,7 @@ import pandas as pd
 from tangodistill.cascade.speedup import Timing, timing_of
 from tangodistill.data.length_batches import tokens_per_text
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes, time_batch_sizes
-from tangodistill.latency.timer import time_each
+from tangodistill.latency.timer import Passes, time_each
 from tangodistill.modules.role_answers import RoleAnswers
 from tangodistill.progress import Progress
 from tangodistill.runtime.engines import Engine
@@ -17,6 +17,7 @@ from tangodistill.runtime.engines import Engine
 Engines = tuple[Engine, Engine]
 Runs = Mapping[str, Callable[[int], object]]
 """By name, calls that take an example's index."""
+TIERS = ("tier 1", "tier 2")
 WARMUP = 10  # examples before each engine's first timed pass
 
 
@@ -27,8 +28,10 @@ def batch1_times(
     padded: bool,
     title: str,
     beside: Runs | None = None,
-) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+) -> Passes:
     """Seconds (repeats, n) of each tier on every example, one at a time, in interleaved passes; and of what is beside.
+
+    The tiers' names are "tier 1" and "tier 2".
 
     Args: `beside`: by name, calls that take an example's index and get passes of their own, interleaved likewise.
     """
@@ -36,11 +39,10 @@ def batch1_times(
     def answer(engine: Engine, i: int) -> None:
         engine.outputs([role.texts[i]], [role.pairs[i]] if role.pairs else None, pad_to_max=padded)
 
-    tiers = {f"tier {tier}": lambda i, e=engine: answer(e, i) for tier, engine in enumerate(engines, 1)}
+    tiers = {name: lambda i, e=engine: answer(e, i) for name, engine in zip(TIERS, engines, strict=True)}
     runs = {**tiers, **(beside or {})}
     with Progress(f"time {title}, batch 1", repeats * len(runs) * len(role), timed=True) as progress:
-        times = time_each(runs, len(role), repeats, WARMUP, between=progress.advance)
-    return [times.pop(name) for name in tiers], times
+        return time_each(runs, len(role), repeats, WARMUP, between=progress.advance)
 
 
 def batch_times(
@@ -90,6 +92,8 @@ class TierTimes:
     """Each tier's best batch size."""
     beside_s: dict[str, np.ndarray]
     """By name, seconds (n,) of the report examples through what ran beside the tiers, one at a time."""
+    under_load: list[str]
+    """Timings that other work disturbed."""
 
     def timing(self, role: str) -> Timing:
         return timing_of(self.frames[role], self.batches, self.best)
@@ -111,13 +115,18 @@ def time_tiers(
         role: batch1_times(engines, answers, repeats, padded, role, beside if role == "report" else None)
         for role, answers in roles.items()
     }
-    tiers_s, others_s = passes["report"]
-    best, batches = batch_times(engines, roles["report"], repeats, padded, tiers_s, sizes)
+    seconds = passes["report"].seconds
+    best, batches = batch_times(engines, roles["report"], repeats, padded, [seconds[name] for name in TIERS], sizes)
     frames = {
-        role: answers.frame(tuple(seconds.mean(axis=0) for seconds in passes[role][0]))
+        role: answers.frame(tuple(passes[role].seconds[name].mean(axis=0) for name in TIERS))
         for role, answers in roles.items()
     }
-    return TierTimes(frames, batches, best, {name: s.mean(axis=0) for name, s in others_s.items()})
+    loaded = [f"{name}, {role}, one at a time" for role in roles for name in sorted(passes[role].under_load)]
+    loaded += [
+        f"tier {tier}, report, batches of {size}"
+        for tier, size in batches[batches["under_load"]].groupby(["tier", "batch_size"]).groups
+    ]
+    return TierTimes(frames, batches, best, {name: seconds[name].mean(axis=0) for name in beside}, loaded)
 
 
 def tokens_run(engine: Engine, role: RoleAnswers, deferred: np.ndarray, batch_size: int) -> dict[str, float] | None:

@@ -80,7 +80,7 @@ class Row:
         """What the run's numbers are of: data, number of examples, tiers, machine, folder."""
         summary = self.run.measured.summary
         tiers = " → ".join(self.run.tiers) + (f" (the paper: {', '.join(self.others)})" if self.others else "")
-        busy = ", busy with other work" if summary["machine"].get("busy") else ""
+        busy = ", busy with other work" if self.run.measured.busy else ""
         return (
             f"{self.name}: {summary['split']}, n = {summary['n']:,}; {tiers}; times on {self.run.machine}{busy}; "
             f"from `{self.run.folder}`"

@@ -57,6 +57,11 @@ class Measured:
         return value / reference if reference > 0 else None
 
     @property
+    def busy(self) -> bool:
+        """Whether other work disturbed the times; of runs before there was `load`, as it was when they began."""
+        return bool((self.summary.get("load") or self.summary.get("machine") or {}).get("busy"))
+
+    @property
     def outcomes(self) -> Outcomes:
         """Both tiers' outcomes on the report examples."""
         positive = positive_id(self.summary["label_names"], self.summary.get("positive"))

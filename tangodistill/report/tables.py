@@ -155,7 +155,7 @@ def time_check(measured: Measured) -> str:
     rows = [["Chosen point", seconds(predicted), seconds(run), f"{100 * off:+.1f} %"]]
     if told := time_gap(chosen):
         warnings.append(f"Warning: {told}")
-    if (measured.summary.get("machine") or {}).get("busy"):
+    if measured.busy:
         warnings.append("Warning: other processes were at work on the machine while the times were taken.")
     return table(caption, ["", "predicted", "measured", "difference"], rows) + "".join(
         paragraph(warning, "warning") for warning in warnings

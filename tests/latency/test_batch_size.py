@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tangodistill.latency import batch_size as module
+from tangodistill.latency import timer
 from tangodistill.latency.batch_size import find_batch_sizes, sample_rows
 
 MIB = 2**20
@@ -25,7 +26,8 @@ class FakeTier:
 @pytest.fixture
 def clock(monkeypatch):
     clock = SimpleNamespace(now=0.0, log=[])
-    monkeypatch.setattr(module, "perf_counter", lambda: clock.now)
+    for part in (module, timer):
+        monkeypatch.setattr(part, "perf_counter", lambda: clock.now)
     return clock
 
 

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def test_passes_are_interleaved_after_the_warm_up(clock):
         calls.append(name)
         clock.now += seconds + len(calls)
 
-    times = timer.time_interleaved({"a": lambda: work("a", 0), "b": lambda: work("b", 100)}, repeats=3, warmup=1)
+    times = timer.time_interleaved({"a": lambda: work("a", 0), "b": lambda: work("b", 100)}, repeats=3).seconds
     assert calls == ["a", "b"] * 4
     assert times["a"].tolist() == [3, 5, 7]
     assert times["b"].tolist() == [104, 106, 108]
@@ -52,7 +54,7 @@ def test_each_example_is_timed_in_interleaved_passes(clock):
         repeats=2,
         warmup=2,
         between=between,
-    )
+    ).seconds
     warm = [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
     assert calls == warm + [(name, i) for name in "abab" for i in range(3)]
     assert drawn == list(range(len(warm) + 1, len(calls) + 1))
@@ -73,6 +75,20 @@ def test_interval_holds_the_ratio_and_narrows_with_examples():
     few_low, few_high = timer.ratio_interval(slow[:25], fast[:25])
     assert low < slow.sum() / fast.sum() < high
     assert high - low < few_high - few_low
+
+
+def test_interval_of_many_examples_takes_little_memory_and_the_same_draws(monkeypatch):
+    random = np.random.default_rng(1)
+    times = random.gamma(4, 5, 300), random.gamma(4, 1, 300)
+    at_once = timer.ratio_interval(*times)
+    monkeypatch.setattr(timer, "DRAWN_AT_ONCE", 1000)  # three draws
+    assert timer.ratio_interval(*times) == at_once
+    monkeypatch.undo()
+    many = random.gamma(4, 5, 100_000), random.gamma(4, 1, 100_000)
+    tracemalloc.start()
+    timer.ratio_interval(*many, draws=100)
+    assert tracemalloc.get_traced_memory()[1] < 2**27  # all at once: 240 MB
+    tracemalloc.stop()
 
 
 def test_interval_is_the_same_every_time():

@@ -179,7 +179,7 @@ def test_wrong_prediction_is_flagged(tmp_path, slower, warned):
 
 
 def test_busy_machine_is_flagged(own_run):
-    change_summary(own_run, lambda s: s["machine"].update(busy=True))
+    change_summary(own_run, lambda s: s.update(load={"busy": True}))
     assert "Warning: other processes were at work" in Page(write_report(own_run)).text
 
 
