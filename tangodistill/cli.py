@@ -96,7 +96,7 @@ def _dispatch(arguments: list[str], closing_lines: bool = True) -> None:
     elif verb in RECIPE_VERBS:
         getattr(import_module("tangodistill.recipe_verbs"), verb)(rest)
     elif verb in VERBS:
-        done = execute(verb, rest)
+        done = execute(verb, rest, alone=closing_lines)
         if closing_lines:
             _say_next(*done)
     else:

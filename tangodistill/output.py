@@ -27,22 +27,22 @@ class LastingStream:
             self._stream.write(text)
         except UnicodeEncodeError as error:
             self._stream.write(in_encoding(text, error.encoding))
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: it was closed
             self._give_up(error)
         return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: it was closed
             self._give_up(error)
 
-    def _give_up(self, error: OSError) -> None:
+    def _give_up(self, error: OSError | ValueError) -> None:
         """Lets what is buffered, and what other processes write here, go nowhere too."""
         lost, self._stream = self._stream, open(os.devnull, "w")  # noqa: SIM115
-        with suppress(OSError):  # no file behind it
+        with suppress(OSError, ValueError):  # no file behind it
             os.dup2(self._stream.fileno(), lost.fileno())
-        if error.errno != errno.EPIPE:
+        if isinstance(error, OSError) and error.errno != errno.EPIPE:
             print(f"The output can't be written any more ({error.strerror}); the work goes on.", file=sys.stderr)
 
     def __getattr__(self, name: str) -> Any:

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -156,21 +157,37 @@ def content_hash(path: Path) -> str:
 
 
 @contextmanager
-def exclusive(out: Path) -> Iterator[None]:
+def exclusive(out: Path, flag: str = "--out") -> Iterator[None]:
     """Holds an output folder for one process; the system lets go of it when the process dies, however it dies.
+
+    A folder that was made for it and got no content is removed.
+
+    Args: `flag`: what names the folder on the command line.
 
     Raises:
         UserError: another process holds it, or it cannot be written to.
     """
+    made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = (out / ".lock").open("a+")
     except OSError as error:
-        raise UserError(f"Cannot write to {out}: {error.strerror}. Choose another --out.") from error
+        raise UserError(f"Cannot write to {out}: {error.strerror}. Choose another {flag}.") from error
     with lock:
         os.set_inheritable(lock.fileno(), True)  # by a stage that runs as a process of its own
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"Another run is at work in {out}. Wait for it, or choose another --out.") from None
-        yield
+            lock.seek(0)
+            who = f" ({found})" if (found := lock.read().strip()) else ""
+            raise UserError(f"Another run is at work in {out}{who}. Wait for it, or choose another {flag}.") from None
+        except OSError:  # a file system without locks, as some networks' are
+            pass
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}, since {_now()[:16]} UTC\n")
+        lock.flush()
+        try:
+            yield
+        finally:
+            if made and [path.name for path in out.iterdir()] == [".lock"]:
+                shutil.rmtree(out)

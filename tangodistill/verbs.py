@@ -4,6 +4,7 @@ import inspect
 import json
 from argparse import ArgumentError
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from tangodistill.config import get_key, read_yaml
 from tangodistill.launching import may_start_processes, run_as_process
 from tangodistill.messages import message_of
+from tangodistill.stage import exclusive
 from tangodistill.user_error import UserError
 
 PROGRAM = "python -m tangodistill"
@@ -41,15 +43,26 @@ FUNCTIONS = {
 }
 CASCADE_VERBS = ("export", "tune")
 """Work on the cascade folder that is their first word, or on a recipe's stages by keys."""
+HELD = {
+    "label": ("output",),
+    "search": ("output",),
+    "export": ("output", "cascade"),
+    "tune": ("output", "cascade"),
+    "choose": ("folder",),
+}
+"""Verb -> the keys of which one names the folder that only one process may write to; `augment` may be shared."""
 YES_OR_NO = ("true", "false", "yes", "no")
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
 
-def execute(verb: str, arguments: list[str]) -> tuple[str, Path]:
-    """Runs a verb other than `run`; returns what it worked on, and where the result lies."""
+def execute(verb: str, arguments: list[str], alone: bool = True) -> tuple[str, Path]:
+    """Runs a verb other than `run`; returns what it worked on, and where the result lies.
+
+    Args: `alone`: it holds its output folder itself; that of a stage lies in the one that `run` holds.
+    """
     refuse_overridden_flags(verb, arguments)
     if verb in TRAINER_VERBS:
-        trained = _trainer_cli(verb, arguments, parse_only=False)
+        trained = _trainer_cli(verb, arguments, alone=alone)
         return type(trained.model).__name__, Path(trained.trainer.default_root_dir)
     if verb in CASCADE_VERBS and arguments and not arguments[0].startswith("-"):
         arguments = ["--cascade", *arguments]
@@ -59,7 +72,17 @@ def execute(verb: str, arguments: list[str]) -> tuple[str, Path]:
         arguments = _words_named(arguments, "run_folder")
     values = parser.instantiate_classes(parse(parser, arguments)).as_dict()
     values.pop("config", None)
-    return "paper" if values.get("paper") else verb, Path(function(**values))
+    with _held(verb, values) if alone else nullcontext():
+        result = Path(function(**values))
+    return "paper" if values.get("paper") else verb, result
+
+
+def _held(verb: str, values: dict[str, Any]) -> AbstractContextManager:
+    """The folder that a verb writes to; one that it also reads is not made where it is missing."""
+    for key in HELD.get(verb, ()):
+        if values[key] is not None and (key == "output" or Path(values[key]).is_dir()):
+            return exclusive(Path(values[key]), f"--{key}")
+    return nullcontext()
 
 
 def execute_stage(verb: str, arguments: list[str]) -> None:
@@ -67,7 +90,7 @@ def execute_stage(verb: str, arguments: list[str]) -> None:
     if verb in TRAINER_VERBS and may_start_processes(read_yaml(arguments[1])):
         run_as_process(verb, arguments)
     else:
-        execute(verb, arguments)
+        execute(verb, arguments, alone=False)
 
 
 def check(verb: str, arguments: list[str]) -> None:
@@ -150,10 +173,10 @@ def _function_parser(verb: str) -> tuple[Callable[..., Any], Any]:
     return function, parser
 
 
-def _trainer_cli(verb: str, arguments: list[str], parse_only: bool) -> Any:
+def _trainer_cli(verb: str, arguments: list[str], parse_only: bool = False, alone: bool = False) -> Any:
     from tangodistill.modules.trainer_cli import TrainerCLI, trainer_keys
 
     try:
-        return TrainerCLI(verb, arguments, PROGRAM, VERBS[verb], parse_only)
+        return TrainerCLI(verb, arguments, PROGRAM, VERBS[verb], parse_only, alone)
     except ArgumentError as error:
         raise UserError(message_of(error, trainer_keys())) from error

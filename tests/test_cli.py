@@ -162,3 +162,26 @@ def test_a_switch_without_a_value_means_yes(given, read):
         pass
 
     assert verbs._switched_on(given, function) == read
+
+
+def test_two_verbs_cannot_write_to_one_folder_and_a_stage_is_held_by_its_run(refused, tmp_path):
+    from tangodistill.stage import exclusive
+
+    folder, missing = tmp_path / "out", tmp_path / "missing"
+    label = ["--transfer_set", str(missing), "--teacher", str(missing), "--output", str(folder)]
+    fit = ["--model", "TeacherModule", "--model.pretrained", "x", "--data", "TextData"]
+    fit += ["--data.dataset.source", str(missing), "--trainer.default_root_dir", str(folder)]
+    with exclusive(folder):
+        for verb, arguments, flag in (
+            ("label", label, "--output"),
+            ("choose", [str(folder), "--keep", "0.9"], "--folder"),
+            ("tune", [str(folder)], "--cascade"),
+            ("fit", fit, "--trainer.default_root_dir"),
+        ):
+            message = refused(verb, *arguments)
+            assert message.startswith(f"Another run is at work in {folder} (process {os.getpid()} on ")
+            assert message.endswith(f"UTC). Wait for it, or choose another {flag}.")
+        with pytest.raises(UserError, match="no finished transfer set"):
+            verbs.execute("label", label, alone=False)
+    assert not folder.exists() and "no finished transfer set" in refused("label", *label)
+    assert not folder.exists() and refused("choose", missing, "--keep", "0.9") and not missing.exists()

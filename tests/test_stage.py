@@ -1,7 +1,11 @@
+import errno
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -139,11 +143,35 @@ def test_two_runs_cannot_share_a_folder_and_a_killed_one_lets_go(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match="Another run is at work"), exclusive(tmp_path):
+        with pytest.raises(UserError) as error, exclusive(tmp_path):
             pass
+        who, since = re.fullmatch(
+            rf"Another run is at work in {tmp_path} \((.*), since (.*) UTC\). Wait for it, or choose another --out.",
+            str(error.value),
+        ).groups()
+        assert who == f"process {holder.pid} on {socket.gethostname()}"
+        assert datetime.now(UTC) - datetime.fromisoformat(f"{since}+00:00") < timedelta(minutes=2)
     finally:
         holder.kill()
         holder.wait()
+    with exclusive(tmp_path):
+        pass
+
+
+def test_a_folder_made_for_nothing_is_removed(tmp_path):
+    with exclusive(tmp_path / "new"):
+        assert (tmp_path / "new").is_dir()
+    assert not (tmp_path / "new").exists()
+    with exclusive(tmp_path / "new"):
+        (tmp_path / "new" / "result").touch()
+    assert (tmp_path / "new" / "result").exists()
+
+
+def test_a_file_system_without_locks_is_no_hindrance(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", flock)
     with exclusive(tmp_path):
         pass
 

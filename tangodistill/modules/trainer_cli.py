@@ -2,9 +2,12 @@
 
 import inspect
 import logging
+import os
 import subprocess
 import warnings
 import zipfile
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
@@ -14,8 +17,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import tangodistill.modules  # noqa: F401  (so that class names need no module path)
 from tangodistill.modules.progress_bar import TrainerProgress
+from tangodistill.stage import exclusive
 from tangodistill.user_error import UserError
 
+RANKS = ("LOCAL_RANK", "RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+"""Environment variables in which launchers number the processes of one training."""
 NOT_HELPFUL_LOGS = (
     "Tip:",
     "GPU available",
@@ -37,15 +43,23 @@ NOT_HELPFUL_WARNINGS = (
 
 
 class TrainerCLI(LightningCLI):
-    """One verb with its arguments; `parse_only` stops before anything is built or run.
+    """One verb with its arguments; `parse_only` stops before anything is built or run, `alone` holds its root folder.
 
     Raises:
         argparse.ArgumentError: a key or value that is not accepted.
         UserError: a checkpoint that is not there, not whole, or holds more than numbers.
     """
 
-    def __init__(self, verb: str, arguments: list[str], program: str, description: str, parse_only: bool = False):
-        self.parse_only = parse_only
+    def __init__(
+        self,
+        verb: str,
+        arguments: list[str],
+        program: str,
+        description: str,
+        parse_only: bool = False,
+        alone: bool = False,
+    ):
+        self.parse_only, self.alone = parse_only, alone
         quieten_lightning()
         options = {"exit_on_error": False, "allow_abbrev": False}
         super().__init__(
@@ -97,7 +111,8 @@ class TrainerCLI(LightningCLI):
         if self.parse_only:
             return
         try:
-            super()._run_subcommand(subcommand)
+            with self._held():
+                super()._run_subcommand(subcommand)
         except BaseException as error:
             code = next(filter(None, map(_code_of, self._helpers())), None)
             for helper in self._helpers():
@@ -116,6 +131,12 @@ class TrainerCLI(LightningCLI):
             raise
         for helper in self._helpers():
             helper.wait()
+
+    def _held(self) -> AbstractContextManager:
+        """The root folder, where one was given, for the first of all processes that work on it together."""
+        root = self._get(self.config, "trainer.default_root_dir")
+        first = all(os.environ.get(rank, "0") == "0" for rank in RANKS)
+        return exclusive(Path(root), "--trainer.default_root_dir") if self.alone and root and first else nullcontext()
 
     def _helpers(self) -> list[subprocess.Popen]:
         """The processes that Lightning started beside this one, with the same command line."""
