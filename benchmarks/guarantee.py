@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from tangodistill.cascade.outcomes import Outcomes, outcomes_of
-from tangodistill.runtime.measured_files import read_metric
 from tangodistill.cascade.sweep import Sweep
+from tangodistill.runtime.measured_files import read_metric
 
 KINDS = ("plain", "certified")
 

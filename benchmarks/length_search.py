@@ -122,7 +122,10 @@ def main() -> None:
     evaluate = evaluation(engine, scored)
     evaluate([(1.0,) * layers])  # warms up
     machine = describe_machine()
-    print(f"{arguments.task}, {scored.metric_title}, n = {len(scored.texts)}, {engine.max_length} tokens, {machine['cpu']}")
+    print(
+        f"{arguments.task}, {scored.metric_title}, n = {len(scored.texts)}, {engine.max_length} tokens, "
+        f"{machine['cpu']}"
+    )
     with LoadWatch() as watch:
         shrunk = shrinking(layers, evaluate)
         print(f"hypervolume (configurations) in {arguments.seconds:.0f} s each:")

@@ -211,7 +211,9 @@ def main() -> None:
     print(
         f"{len(report.texts):,} texts of the report role ({roles.files['report']}); {torch.get_num_threads()} threads"
     )
-    print(f"{'':22}{report.metric_title:>9}{'ms, one':>9}{'ms, batch':>11}   cascade faster by: one at a time, in batches")
+    print(
+        f"{'':22}{report.metric_title:>9}{'ms, one':>9}{'ms, batch':>11}   cascade faster by: one at a time, in batches"
+    )
     for name, row in rows.items():
         one, many = row["cascade_is_faster_one_at_a_time"], row["cascade_is_faster_best_batch"]
         print(

@@ -15,6 +15,7 @@ from datasets import Dataset
 from datasets.features import Features, List, Value
 
 import tangodistill.models  # noqa: F401  (registers the package's own model types)
+from tangodistill.data.labels import given_label_names
 from tangodistill.data.length_batches import length_batches
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import TokenizedTexts, load_tokenizer
@@ -52,7 +53,8 @@ class Labeller:
         self.model = model.eval().to(self.device)
         self.tokenizer = load_tokenizer(folder, trust_remote_code)
         self.batch_size, self.max_length = batch_size, min(max_length, position_limit(model) or max_length)
-        self.label_names = label_names or [model.config.id2label[i] for i in range(model.config.num_labels)]
+        own_names = [model.config.id2label[i] for i in range(model.config.num_labels)]
+        self.label_names = list(given_label_names(label_names or (), "label_names")) or own_names
 
     @torch.inference_mode()
     def logits(self, texts: list[str], pairs: list[str] | None = None) -> np.ndarray:

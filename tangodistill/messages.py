@@ -1,7 +1,9 @@
 """Turns an exception into the line or two that the person at the keyboard needs."""
 
+import ast
 import errno
 import inspect
+import json
 import re
 from argparse import ArgumentError
 from collections.abc import Iterable
@@ -87,7 +89,30 @@ def explain_parse_error(message: str, known_keys: Iterable[str]) -> str:
 def _type_error(message: str) -> str:
     """What a value of no allowed type comes to: the innermost types and value that jsonargparse lists."""
     given, allowed = re.findall(r"Given value: (.*)", message), re.findall(r"Subtypes: \[(.*)\]", message)
-    return f"expected {allowed[-1].replace(', ', ' or ')}, found {given[0]}" if given and allowed else message
+    if not (given and allowed):
+        return message
+    return f"expected {allowed[-1].replace(', ', ' or ')}, found {given[0]}{_in_quotes(allowed[-1], given[0])}"
+
+
+def _in_quotes(allowed: str, given: str) -> str:
+    """What helps where text was wanted, and YAML read something else in it.
+
+    >>> _in_quotes("list[str], null", "[False, 1.5]")
+    '. YAML reads numbers, dates, null, and words such as no and on as values: put text in quotes, as in ["no", "1.5"]'
+    """
+    try:
+        value = ast.literal_eval(given)
+    except (SyntaxError, ValueError):
+        return ""
+    values = value if isinstance(value, list) else [value]
+    if "str" not in allowed or not all(isinstance(each, str | bool | int | float | None) for each in values):
+        return ""
+    read = {"True": "yes", "False": "no", "None": "null"}
+    quoted = ", ".join(json.dumps(read.get(str(each), str(each)), ensure_ascii=False) for each in values)
+    return (
+        ". YAML reads numbers, dates, null, and words such as no and on as values: put text in quotes, as in "
+        f"{f'[{quoted}]' if isinstance(value, list) else quoted}"
+    )
 
 
 def _plain_types(text: str) -> str:

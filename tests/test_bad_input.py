@@ -223,8 +223,9 @@ def test_a_teacher_whose_labels_differ_from_the_datas(small, finished, refused, 
     path.write_text(small.table.read_text().replace("positive", "pos"))
     told = refused(*small.arguments(tmp_path / "out", data=path, teacher=finished / "teacher"))
     assert told == (
-        "the model's labels are ['negative', 'positive'], but the data's are ['negative', 'pos']. Give the data's "
-        "names with data.label_names, or the model's, in its own order, with model.label_names."
+        "the model's labels are ['negative', 'positive'], but the data's are ['negative', 'pos']. Name the "
+        "model's as the data does, in the model's own order, with model.label_names; or, where the data's labels are "
+        "ids, their classes with data.label_names and data.label_ids=true."
     )
 
 

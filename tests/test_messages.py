@@ -1,3 +1,4 @@
+import doctest
 import errno
 from argparse import ArgumentError
 from dataclasses import dataclass
@@ -5,8 +6,10 @@ from dataclasses import dataclass
 import pytest
 from jsonargparse import ArgumentParser
 
+from tangodistill import messages
 from tangodistill.messages import message_of
 from tangodistill.user_error import UserError
+from tangodistill.verbs import execute
 
 
 @dataclass
@@ -143,3 +146,27 @@ def test_no_temporary_folder_says_what_to_set():
 
 def test_a_file_that_our_own_code_lost_is_a_bug():
     assert message_of(FileNotFoundError(errno.ENOENT, "No such file or directory", "weights")) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "quoted"),
+    [
+        ("[no, yes]", '["no", "yes"]'),
+        ("[0, 1]", '["0", "1"]'),
+        ("[null, cold]", '["null", "cold"]'),
+        ("[1.0, 0.5]", '["1.0", "0.5"]'),
+        ("yes", '"yes"'),
+    ],
+)
+def test_what_yaml_reads_as_something_else_than_text_is_shown_in_quotes(given, quoted, tmp_path):
+    key = "label_names" if given.startswith("[") else "positive"
+    path = tmp_path / "augment.yaml"
+    path.write_text(f"dataset: {{source: a.csv, {key}: {given}}}\noutput: {tmp_path}\n")
+    with pytest.raises(UserError) as error:
+        execute("augment", ["--config", str(path)])
+    assert f"dataset.{key}: expected " in str(error.value)
+    assert str(error.value).endswith(f"put text in quotes, as in {quoted}")
+
+
+def test_doctests():
+    assert doctest.testmod(messages).failed == 0

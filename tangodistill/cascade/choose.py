@@ -49,9 +49,7 @@ class ChosenPoint:
     """The same at the tiers' best batch sizes."""
 
 
-def choose(
-    points: Mapping[str, np.ndarray], target: Target, metric: str, title: str | None = None
-) -> ChosenPoint:
+def choose(points: Mapping[str, np.ndarray], target: Target, metric: str, title: str | None = None) -> ChosenPoint:
     """The point that meets the target: for "keep" the cheapest, for a budget the one of the best metric within it.
 
     Cheapest means fewest deferred; of points with equal metric it is taken too.

@@ -10,7 +10,7 @@ from datasets import Dataset
 from tangodistill.data.examples import choose_text_columns, read_labels, to_dataset
 from tangodistill.data.glue_folder import glue_files, read_glue
 from tangodistill.data.hub import hub_revision, read_hub
-from tangodistill.data.labels import infer_label_names, label_ids
+from tangodistill.data.labels import given_label_names, infer_label_names, label_ids, label_text
 from tangodistill.data.packages import resolve
 from tangodistill.data.squad import read_squad, squad_files, to_questions
 from tangodistill.data.tables import FORMATS, Table, read_table, table_files
@@ -32,7 +32,10 @@ class DatasetConfig:
         task: sst2, cola, mrpc, qnli, squad, or custom for data of your own.
         text_columns: one column, or two for pairs of texts; by default the task's, for custom data text.
         label_column: by default label.
-        label_names: the classes in the order of their ids; by default the task's, or those in the data, sorted.
+        label_names: the classes in the order of their ids, written as in the data, in quotes; by default the task's,
+            or those in the data, sorted. A CSV's labels are text as it stands (1.0 is not 1); numbers and booleans of
+            JSON and Parquet are named as Python writes them: 1, 1.0, True.
+        label_ids: the data's labels are ids, places in label_names, and not names themselves.
         metric: accuracy, f1 or mcc, for squad f1 or em; by default the task's, for custom data accuracy. F1 of more
             than two classes is their mean (macro).
         positive: the class of two that F1 is of; by default the rarer one of the training split, of a published task
@@ -48,6 +51,7 @@ class DatasetConfig:
     text_columns: list[str] | None = None
     label_column: str | None = None
     label_names: list[str] | None = None
+    label_ids: bool = False
     metric: str | None = None
     positive: str | None = None
     max_length: int | None = None
@@ -110,10 +114,20 @@ def _classified(config: DatasetConfig, task: Task, tables: dict[str, Table]) -> 
     labels = {split: read_labels(table, task) for split, table in tables.items()}
     given_names = task.label_names or tables["train"].class_names.get(task.label_column, ())
     names = given_names or infer_label_names(labels["train"], tables["train"].origin)
+    published = config.label_names is None and task.label_names
     columns = {split: choose_text_columns(table, task, config.text_columns) for split, table in tables.items()}
     splits = {
         split: to_dataset(
-            split, table, columns[split], label_ids(labels[split], names, table.origin, by_id=bool(given_names))
+            split,
+            table,
+            columns[split],
+            # a published task's files hold names or ids, and its names are words
+            label_ids(
+                labels[split],
+                names,
+                table.origin,
+                are_ids=config.label_ids or bool(published and not set(names) & set(labels[split])),
+            ),
         )
         for split, table in tables.items()
     }
@@ -132,12 +146,13 @@ def _positive_class(config: DatasetConfig, names: Sequence[str], labels: Sequenc
             f"dataset.positive is '{config.positive}', but there are {len(names)} classes, whose F1 is the mean over "
             "the classes (macro F1); leave it out."
         )
-    if config.positive is not None and config.positive not in names:
-        raise UserError(f"dataset.positive is '{config.positive}'; allowed: {', '.join(names)}.")
+    positive = config.positive and label_text(config.positive)
+    if positive is not None and positive not in names:
+        raise UserError(f"dataset.positive is '{positive}'; allowed: {', '.join(names)}.")
     if len(names) > 2:
         return None
     first_is_rarer = config.task == "custom" and labels.count(0) < labels.count(1)
-    return config.positive or names[0 if first_is_rarer else 1]
+    return positive or names[0 if first_is_rarer else 1]
 
 
 def _check_ids(splits: dict[str, Dataset], tables: dict[str, Table]) -> None:
@@ -162,22 +177,22 @@ def _task_of(config: DatasetConfig) -> Task:
         _refuse_columns(config)
     if config.text_columns is not None and len(config.text_columns) not in (1, 2):
         raise UserError(f"dataset.text_columns names {len(config.text_columns)} columns; give one, or two for pairs.")
-    if config.label_names is not None and len(set(config.label_names)) != len(config.label_names):
-        raise UserError("dataset.label_names names a class twice.")
+    if config.label_ids and not (config.label_names or task.label_names):
+        raise UserError("dataset.label_ids says that labels are ids; name their classes in dataset.label_names.")
     if config.max_length is not None and config.max_length < SHORTEST_LENGTH:
         raise UserError(f"dataset.max_length is {config.max_length}; at least {SHORTEST_LENGTH} tokens are needed.")
     return replace(
         task,
         label_column=config.label_column or task.label_column,
-        label_names=tuple(config.label_names or task.label_names),
+        label_names=given_label_names(config.label_names or task.label_names, "dataset.label_names"),
         metric=config.metric or task.metric,
         max_length=config.max_length or task.max_length,
     )
 
 
 def _refuse_columns(config: DatasetConfig) -> None:
-    for name in ("text_columns", "label_column", "label_names", "positive"):
-        if getattr(config, name) is not None:
+    for name in ("text_columns", "label_column", "label_names", "label_ids", "positive"):
+        if getattr(config, name) not in (None, False):
             raise UserError(
                 f"dataset.{name} is set, but {config.task} has columns of its own, and spans in place of labels; "
                 "leave it out."

@@ -35,6 +35,7 @@ def load_classifier(
         UserError: where the model can't be found or read, with what to do instead.
     """
     config = load_config(name_or_folder, trust_remote_code=trust_remote_code)
+    config.id2label = {i: str(name).strip() for i, name in config.id2label.items()}  # as the data's labels are read
     if not is_classifier(config) and label_names:
         config.id2label = dict(enumerate(label_names))
         config.label2id = {name: i for i, name in enumerate(label_names)}

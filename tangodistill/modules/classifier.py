@@ -50,8 +50,9 @@ class ClassifierModule(TrainedModule):
         names = list(self.task.label_names)
         if sorted(own_names) != sorted(names):
             raise UserError(
-                f"the model's labels are {own_names}, but the data's are {names}. Give the data's names with "
-                "data.label_names, or the model's, in its own order, with model.label_names."
+                f"the model's labels are {own_names}, but the data's are {names}. Name the model's as the data does, "
+                "in the model's own order, with model.label_names; or, where the data's labels are ids, their classes "
+                "with data.label_names and data.label_ids=true."
             )
         self.label_order = [own_names.index(name) for name in names]
         classes = len(names)

@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from tangodistill.data.labels import given_label_names
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
 from tangodistill.models.load import load_classifier
@@ -44,7 +45,8 @@ class TeacherModule(AveragedWeights, ClassifierModule):
         trust_remote_code: bool = False,
     ):
         super().__init__(lr, weight_decay, warmup_fraction)
-        self.pretrained, self.own_names, self.save_validated = pretrained, label_names, save_validated
+        self.pretrained, self.save_validated = pretrained, save_validated
+        self.own_names = given_label_names(label_names or (), "model.label_names")
         self.trust_remote_code = trust_remote_code
 
     def setup(self, stage: str) -> None:

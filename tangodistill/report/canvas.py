@@ -35,7 +35,9 @@ def titled_axes(title: str, subtitle: str, height: float = 4.0) -> tuple[Figure,
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.1, 0.5 / height, 0.855, 1 - 1.2 / height))
-    figure.text(0.02, 1 - 0.12 / height, title, fontsize=TITLE, fontweight="bold", color=INK, va="top", parse_math=False)
+    figure.text(
+        0.02, 1 - 0.12 / height, title, fontsize=TITLE, fontweight="bold", color=INK, va="top", parse_math=False
+    )
     figure.text(0.02, 1 - 0.37 / height, subtitle, fontsize=SMALL, color=MUTED, va="top", parse_math=False)
     style(axes)
     return figure, axes

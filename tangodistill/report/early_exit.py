@@ -22,7 +22,8 @@ def exit_table(measured: Measured) -> str:
             zip(deebert["metrics"], deebert["time_s_per_exit"], leaving, strict=True), start=1
         )
     ]
-    header = ["", *(hundredfold_heading(measured.summary, name) for name in metrics), "time, batch 1", "leave there at 99 %"]
+    names = [hundredfold_heading(measured.summary, name) for name in metrics]
+    header = ["", *names, "time, batch 1", "leave there at 99 %"]
     caption = f"The exits of {deebert['name']}, {deebert['parameters']:,} parameters; {data_name(measured.summary)}"
     return table(caption, header, rows)
 
@@ -46,7 +47,8 @@ def run_table(measured: Measured) -> str:
     ]  # fmt: skip
     if not rows:
         return paragraph("No threshold keeps 98 % of the second tier: no point was run for real.", "note")
-    header = ["of tier 2", "batch", hundredfold_heading(measured.summary), "predicted", "measured", "examples/s", "speed"]
+    metric = hundredfold_heading(measured.summary)
+    header = ["of tier 2", "batch", metric, "predicted", "measured", "examples/s", "speed"]
     return table(f"DeeBERT run for real; {data_name(measured.summary)}", header, rows) + paragraph(
         "In batches only the examples that are still in go through the next layer. The paper compares early exit one "
         "example at a time; speed is against the second tier alone at batch 1, or in batches at its own best size.",

@@ -137,9 +137,9 @@ def confidence_note(measured: Measured) -> str:
     return paragraph(
         f"With {100 * certain['confidence']:g} % confidence, a threshold of {certain['threshold']:.6g} meets the "
         f"target on unseen data of the same kind too, by {certain['method']}. Here it keeps "
-        f"{percent(measured.share_of_second(certain['metric_value']))} of the teacher’s {title(measured.summary)}, defers "
-        f"{percent(certain['deferral_rate'])} and is {times(certain['speedup_best_batch'])} faster at best batch "
-        f"(predicted).",
+        f"{percent(measured.share_of_second(certain['metric_value']))} of the teacher’s {title(measured.summary)}, "
+        f"defers {percent(certain['deferral_rate'])} and is {times(certain['speedup_best_batch'])} faster at best "
+        f"batch (predicted).",
         "note",
     )
 

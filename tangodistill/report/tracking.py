@@ -180,7 +180,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _about(summary: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("task", "split", "n", "metric", "metric_title", "label_names", "positive", "protocol", "machine", "versions", "seed")
+    measured_by = ("metric", "metric_title", "label_names", "positive")
+    keys = ("task", "split", "n", *measured_by, "protocol", "machine", "versions", "seed")
     return {"cascade": {key: summary[key] for key in keys if key in summary}}
 
 

@@ -168,6 +168,7 @@ def test_named_columns_given_names_and_overrides(tmp_path):
         text_columns=["premise", "claim"],
         label_column="verdict",
         label_names=["no", "yes"],
+        label_ids=True,
         metric="f1",
         max_length=32,
     )
@@ -220,7 +221,7 @@ def test_snippets_package(tmp_path, monkeypatch):
 
 REGRESSION = (
     "the labels are numbers (such as 0.1), which looks like regression; only classification is supported. "
-    "If they do name classes, list them in dataset.label_names."
+    "If they do name classes, list them in dataset.label_names, in quotes."
 )
 CORRECT = "correct it, or list all classes in dataset.label_names."
 
@@ -263,7 +264,7 @@ def test_bad_row_is_named(tmp_path, row, expected):
     "settings, expected",
     [
         ({"text_columns": ["a", "b", "c"]}, "dataset.text_columns names 3 columns; give one, or two for pairs."),
-        ({"label_names": ["x", "x"]}, "dataset.label_names names a class twice."),
+        ({"label_names": ["x", "x"]}, "dataset.label_names names the class 'x' twice."),
         ({"metric": "auc"}, "dataset.metric is 'auc'; allowed: accuracy, f1, mcc."),
         ({"max_length": 2}, "dataset.max_length is 2; at least 8 tokens are needed."),
         ({"task": "sst"}, f"Unknown task 'sst'; did you mean 'sst2'? Known tasks: {', '.join(sorted(TASKS))}."),
@@ -277,8 +278,8 @@ def test_label_of_another_split_must_be_known(tmp_path):
     path = write(tmp_path / "own.csv", "text,label", "a,x", "b,y")
     test = write(tmp_path / "test.csv", "text,label", "c,0")
     assert error_of(path, test=str(test)) == (
-        f"{test}, row 1: label '0' is not in the label set (x, y); "
-        "correct it, or list all classes in dataset.label_names."
+        f"{test}, row 1: label '0' is not in the label set (x, y); name the classes as the file does, or, if its "
+        "labels are ids, set dataset.label_ids to true."
     )
 
 
@@ -405,3 +406,43 @@ def test_a_positive_class_that_cannot_be_is_refused(tmp_path):
     )
     assert load(three, metric="f1").task.metric_title == "macro F1"
     assert "dataset.positive is set, but squad has" in error_of(tmp_path, task="squad", positive="yes")
+
+
+# --- labels are text
+
+
+def test_names_in_another_order_than_the_ids_they_look_like_are_not_swapped(tmp_path):
+    source = write(tmp_path / "a.csv", "text,label", "warm,1.0", "cold,0.0", "warmer,1.0")
+    data = load(source, label_names=["1.0", "0.0"])
+    assert data.task.label_names == ("1.0", "0.0") and data.splits["train"]["label"][:] == [0, 1, 0]
+    assert load(source).task.label_names == ("0.0", "1.0")
+
+
+def test_ids_of_named_classes_are_asked_for(tmp_path):
+    source = write(tmp_path / "a.csv", "text,label", "warm,1", "cold,0")
+    assert error_of(source, label_names=["cold", "warm"]) == (
+        f"{source}, row 1: label '1' is not in the label set (cold, warm); name the classes as the file does, or, "
+        "if its labels are ids, set dataset.label_ids to true."
+    )
+    data = load(source, label_names=["cold", "warm"], label_ids=True)
+    assert data.task.label_names == ("cold", "warm") and data.splits["train"]["label"][:] == [1, 0]
+    assert error_of(source, label_ids=True) == (
+        "dataset.label_ids says that labels are ids; name their classes in dataset.label_names."
+    )
+
+
+def test_a_published_tasks_labels_are_its_names_or_ids(tmp_path):
+    for label in ("1", "positive", "1.0"):
+        source = write(tmp_path / "a.csv", "sentence,label", f"good,{label}", f"bad,{label.replace('1', '0', 1)}"
+                       if label != "positive" else "bad,negative")  # fmt: skip
+        assert load(source, task="sst2").splits["train"]["label"][:] == [1, 0]
+
+
+def test_a_blank_label_names_file_and_row(tmp_path):
+    source = write(tmp_path / "a.csv", "text,label", "one,cold", "two,\u00a0", "three,warm")
+    assert error_of(source) == f"{source}, row 2: no label; every row needs one."
+
+
+def test_a_name_in_brackets_is_a_name(tmp_path):
+    source = write(tmp_path / "a.csv", "text,label", "one,[cold]", "two,[warm]")
+    assert load(source).task.label_names == ("[cold]", "[warm]")

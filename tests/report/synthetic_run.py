@@ -77,7 +77,15 @@ def _timing(frame, batches, best_sizes):
 
 
 def write_run(
-    run: Path, labels, logits1, logits2, *, task="sst2", metric="accuracy", file="test_labelled.tsv", slower=1.04,
+    run: Path,
+    labels,
+    logits1,
+    logits2,
+    *,
+    task="sst2",
+    metric="accuracy",
+    file="test_labelled.tsv",
+    slower=1.04,
     positive=1,
 ) -> dict:
     """Write ``run``/cascade as the cascade stage does, and return its summary.
@@ -119,7 +127,8 @@ def write_run(
             "predicted_s": chosen.predicted_s, "measured_s": slower * chosen.predicted_s,
         },
         "chosen_with_confidence": chosen_with_confidence(
-            columns, outcomes_of(calibration, positive), calibration["confidence"].to_numpy(), metric, target, chosen.threshold
+            columns, outcomes_of(calibration, positive), calibration["confidence"].to_numpy(), metric, target,
+            chosen.threshold,
         ),
         "machine": {"cpu": "AMD EPYC 9R14", "cores": 2, "threads": 2, "load_average": [0.31, 0.22, 0.1]},
         "versions": {"tangodistill": "0.1.0", "torch": "2.13.0+cpu", "transformers": "5.24.0"}, "seed": 0,

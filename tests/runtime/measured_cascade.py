@@ -38,5 +38,7 @@ def write_measured(folder, record, tiers, texts):
     points = operating_points(outcomes_of(rows), rows["confidence"].to_numpy(), timing_of(rows, batches, (8, 4)))
     pd.DataFrame(points).to_parquet(folder / "operating_points.parquet")
     engines = [{"engine": "torch", "precision": "fp32"}] * 2
-    (folder / "summary.json").write_text(json.dumps({"metric": "accuracy", "label_names": record.label_names, "tiers": engines}))
+    (folder / "summary.json").write_text(
+        json.dumps({"metric": "accuracy", "label_names": record.label_names, "tiers": engines})
+    )
     return folder
