@@ -23,12 +23,13 @@ from tangodistill.runtime.engine_key import engine_key, lengths_name, split_key
 from tangodistill.runtime.engines import BATCH_DEPENDENT, PRECISIONS
 from tangodistill.runtime.exported import GRAPH_OF, TOKENIZER, graphs_folder, write_facts
 from tangodistill.runtime.graphs import write_fp32, write_int8, write_int8_static
+from tangodistill.runtime.measured_files import CHOSEN_ON
 from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.tier_pair import TierPair
 from tangodistill.user_error import UserError
 
-CALIBRATION_TEXTS = 256  # that ranges are read off
+RANGE_TEXTS = 256  # that ranges are read off
 CONFIGURATIONS = 4  # of lengths, beside the full network
 Format = Literal[
     *("torch-bf16", "onnxruntime-fp32", "onnxruntime-int8", "onnxruntime-int8_static"),
@@ -39,7 +40,7 @@ ALL = tuple(f"{engine}-{kind}" for engine, kinds in PRECISIONS.items() for kind 
 
 @dataclass
 class Agreement:
-    """How a format of a tier answers the n calibration examples, beside PyTorch in fp32, equally shortened."""
+    """How a format of a tier answers the n selection examples, beside PyTorch in fp32, equally shortened."""
 
     tier: int
     key: str
@@ -52,6 +53,8 @@ class Agreement:
     """Of any logit, or of the spans' probabilities."""
     refused: str | None = None
     """Why it may not be used."""
+    role: str = CHOSEN_ON
+    """Of the examples."""
 
 
 def export(
@@ -68,7 +71,7 @@ def export(
     """Write both tiers in the formats of faster engines, and keep those that agree with PyTorch.
 
     Give a finished cascade folder; or, as recipes do, both tiers, the data and an output folder. Each format answers
-    the calibration role; one that loses more than allowed is refused and its file removed. `tune` then finds the
+    the selection role; one that loses more than allowed is refused and its file removed. `tune` then finds the
     fastest that is left.
 
     Args:
@@ -78,7 +81,7 @@ def export(
         dataset: the labelled data.
         output: where the formats go, instead of the cascade folder.
         formats: engines and precisions. int8 takes its ranges from each batch, so it is for the second tier only;
-            int8_static takes them from calibration texts.
+            int8_static takes them from selection texts.
         max_drop: of the task's metric, that a format may lose.
         min_same: share of the examples that must get the label that PyTorch gives.
         lengths: what `search` wrote of the tier that is a Dynamic-TinyBERT: it is written in at most four length
@@ -104,7 +107,7 @@ def accepted(folder: Path, tier: int) -> list[str]:
     """Formats of a tier that may answer, PyTorch's own in fp32 first.
 
     Raises:
-        UserError: nothing was exported here.
+        UserError: nothing was exported here, or formats were accepted on another role.
     """
     path = folder / EXPORT_RECORD
     if not path.is_file():
@@ -113,6 +116,11 @@ def accepted(folder: Path, tier: int) -> list[str]:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"Cannot read {path} ({error}). Run `python -m tangodistill export` again.") from error
+    if any(row.get("role") != CHOSEN_ON for row in rows):
+        raise UserError(
+            f"{path} is of an earlier version, which accepted formats on the calibration role, where thresholds are "
+            "tested. Run `python -m tangodistill export` again."
+        )
     return ["torch-fp32", *(row["key"] for row in rows if row["tier"] == tier and not row["refused"])]
 
 
@@ -191,7 +199,7 @@ def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions:
     if "int8" in precisions:
         write_int8(fp32)
     if "int8_static" in precisions:
-        write_int8_static(fp32, pair.batches(reference, 16, CALIBRATION_TEXTS))
+        write_int8_static(fp32, pair.batches(reference, 16, RANGE_TEXTS))
     if reference.length_configuration is None:  # these hold for all
         write_facts(work, reference.facts)
         reference.encoder.save(work / TOKENIZER)
@@ -236,7 +244,7 @@ def _write(folder: Path, found: list[Agreement]) -> None:
 
 def _show(found: list[Agreement], metric_title: str) -> None:
     console = Console()
-    console.print("Formats against PyTorch fp32, on the calibration role:")
+    console.print("Formats against PyTorch fp32, on the selection role:")
     for title, rows in by_lengths(found).items():
         table = Table(title=title)
         for heading in ("format", escape(metric_title), "PyTorch", "same", "Δ logit", "kept"):

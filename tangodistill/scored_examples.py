@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from datasets import Dataset
 
 from tangodistill.cascade.outcomes import Outcomes, outcomes_of
@@ -42,6 +43,12 @@ class ScoredExamples:
         pairs = list(rows["text_pair"]) if "text_pair" in rows.column_names else None
         wanted = rows["label" if self.label_names else "answers"][:]
         return replace(self, texts=list(rows["text"]), pairs=pairs, wanted=wanted)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row for each: text, (text_pair,) and label, or the gold answers."""
+        sides = {"text": self.texts, **({"text_pair": self.pairs} if self.pairs else {})}
+        return pd.DataFrame({**sides, "label" if self.label_names else "gold": self.wanted})
 
     @property
     def readout(self) -> Readout:

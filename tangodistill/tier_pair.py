@@ -1,4 +1,8 @@
-"""The two tiers of a cascade and the calibration texts that engines are compared on."""
+"""The two tiers of a cascade and the selection texts that engines are compared on.
+
+Whatever is chosen is chosen on the selection role: the calibration role is for the threshold alone, whose certificate
+holds only on rows that nothing else was chosen on.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +15,14 @@ from tangodistill.data.splits import load_roles
 from tangodistill.runtime.cascade_folder import read_cascade
 from tangodistill.runtime.engine_key import split_key
 from tangodistill.runtime.engines import Engine, load_engine
-from tangodistill.runtime.measured_files import read_metric, read_table
+from tangodistill.runtime.measured_files import CHOSEN_ON, SELECTION, read_metric, read_table
 from tangodistill.scored_examples import ScoredExamples
 from tangodistill.user_error import UserError
 
 
 @dataclass(kw_only=True)
 class TierPair(ScoredExamples):
-    """Both tiers, and n calibration examples."""
+    """Both tiers, and the n examples of the selection role."""
 
     tiers: tuple[Path, Path]
     """Folders of the models."""
@@ -33,9 +37,13 @@ class TierPair(ScoredExamples):
         Raises:
             UserError: a file of it is missing or damaged.
         """
-        record, rows = read_cascade(folder), read_table(Path(folder), "calibration_predictions")
-        if "text" not in rows:
-            raise UserError(f"{folder}/calibration_predictions.parquet holds no texts. Run the cascade stage again.")
+        record, path = read_cascade(folder), Path(folder) / f"{SELECTION}.parquet"
+        if not path.is_file():
+            raise UserError(
+                f"{path} is missing: engines and formats are chosen on the selection role, which folders of earlier "
+                "versions don't hold. Run the cascade stage again."
+            )
+        rows = read_table(Path(folder), SELECTION)
         folders = tuple(Path(folder) / tier.path for tier in record.tiers)
         pairs = rows["text_pair"].tolist() if "text_pair" in rows else None
         length = record.tiers[1].max_length
@@ -64,7 +72,7 @@ class TierPair(ScoredExamples):
             UserError: anything that is wrong with the configuration or the data.
         """
         roles = load_roles(dataset)
-        examples = ScoredExamples.of_role(roles, "calibration")
+        examples = ScoredExamples.of_role(roles, CHOSEN_ON)
         return cls(**vars(examples), tiers=(Path(first_tier), Path(second_tier)), exported=exported,
                    max_length=roles.task.max_length)  # fmt: skip
 

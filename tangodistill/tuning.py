@@ -22,11 +22,12 @@ from tangodistill.lengths.choice import cheapest_first_tier
 from tangodistill.progress import Progress
 from tangodistill.runtime.cascade_folder import read_cascade, write_record
 from tangodistill.runtime.engine_key import Lengths, split_key
+from tangodistill.runtime.measured_files import CHOSEN_ON
 from tangodistill.runtime.tuned import RECORD, Timing
 from tangodistill.tier_pair import TierPair
 from tangodistill.user_error import UserError
 
-TEXTS = 1024  # calibration examples at most that an engine is timed on
+TEXTS = 1024  # selection examples at most that an engine is timed on
 PILOT_TEXTS = 16  # that tell how many of them a slow one has time for
 REPEATS = 3
 
@@ -44,7 +45,7 @@ def tune(
     """Measure every exported engine of both tiers on this machine, and keep the fastest.
 
     Give a finished cascade folder; or, as recipes do, both tiers, what `export` wrote, the data and an output folder.
-    Engines run calibration texts of your own lengths, from raw text to label, one at a time and in batches, on one core
+    Engines run selection texts of your own lengths, from raw text to label, one at a time and in batches, on one core
     and on more; the one with the highest geometric mean of both throughputs is kept. Where the first tier was exported
     in several length configurations, the one whose cascade is cheapest is kept, with its fastest engine. In a cascade
     folder all this serves after `choose` has found its own threshold.
@@ -143,8 +144,8 @@ def _write(folder: Path, rows: list[Timing], texts: TierPair) -> None:
         cpus = json.loads(path.read_text(encoding="utf-8"))["cpus"]
     except (OSError, ValueError, KeyError):
         cpus = {}
-    mine: dict[str, Any] = {"rows": [asdict(row) for row in rows], "texts": len(texts.texts), "repeats": REPEATS}
-    cpus[cpu_model()] = {**mine, "machine": describe_machine()}
+    mine: dict[str, Any] = {"rows": [asdict(row) for row in rows], "role": CHOSEN_ON, "texts": len(texts.texts)}
+    cpus[cpu_model()] = {**mine, "repeats": REPEATS, "machine": describe_machine()}
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{RECORD}"
     partial.write_text(json.dumps({"cpus": cpus}, indent=2) + "\n", encoding="utf-8")

@@ -60,7 +60,7 @@ MAY_IMPORT = {
             "tasks",
             "user_error",
         ),
-        *("hardware", "positions", "progress", "stage"),
+        *("hardware", "positions", "progress", "scored_examples", "stage"),
     },
     "user_error": set(),
     "__main__": {"cli", "latency"},

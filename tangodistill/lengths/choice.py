@@ -15,11 +15,11 @@ from tangodistill.tier_pair import TierPair
 def cheapest_first_tier(pair: TierPair, first: Sequence[Timing], second: Timing, keep: float) -> Timing:
     """That of several first tiers whose cascade, at a share of the second tier's metric, takes the least time.
 
-    Both tiers answer the calibration texts, every threshold is swept, and the timings say what a text costs. Times one
+    Both tiers answer the selection texts, every threshold is swept, and the timings say what a text costs. Times one
     at a time and in batches weigh alike. Each first tier's timing is told what its cascade defers and takes.
 
     Args:
-        pair: both tiers and their calibration texts.
+        pair: both tiers and their selection texts.
         first: timings of tier 1.
         second: the timing of tier 2.
         keep: share of tier 2's metric, at most 1.

@@ -21,8 +21,10 @@ from tangodistill.runtime.answers import readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
 from tangodistill.runtime.engine_key import split_key
 from tangodistill.runtime.engines import Engine, load_engine
+from tangodistill.runtime.measured_files import CHOSEN_ON
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.tuned import tuned_for_this_cpu
+from tangodistill.scored_examples import ScoredExamples
 
 
 class CascadeModule(L.LightningModule):
@@ -159,5 +161,6 @@ class CascadeModule(L.LightningModule):
             files=data.roles.files,
             seed=data.dataset.seed,
             score=self.score,
+            selection=ScoredExamples.of_role(data.roles, CHOSEN_ON),
             batch_sizes=tuple(choice.batch_size for choice in self.choices) if self.choices else None,
         )

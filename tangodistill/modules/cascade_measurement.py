@@ -26,8 +26,10 @@ from tangodistill.runtime.answers import Readout
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.early_exit import EarlyExitEngine
 from tangodistill.runtime.engines import Engine
+from tangodistill.runtime.measured_files import SELECTION
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.torch_engine import TorchEngine
+from tangodistill.scored_examples import ScoredExamples
 from tangodistill.tasks import Task
 
 ROLES = ("calibration", "report")
@@ -64,6 +66,8 @@ class CascadeMeasurement:
     """Of the roles."""
     score: str
     """Of the first tier's confidence."""
+    selection: ScoredExamples
+    """Of the role that `export` and `tune` choose on."""
     batch_sizes: tuple[int, int] | None = None
     """Best of each tier, where `tune` has found them; None: they are searched."""
 
@@ -99,7 +103,7 @@ class CascadeMeasurement:
         summary |= beside.finish(folder, times.beside_s, summary["tiers"][1]["metrics"][metric])
         record.chosen = summary["chosen"]
         write_record(folder, record)
-        _write_tables(folder, roles["calibration"], times, points["report"])
+        _write_tables(folder, roles["calibration"], self.selection, times, points["report"])
         write_json(folder / "summary.json", summary)
         return summary
 
@@ -240,13 +244,16 @@ def _scores(role: RoleAnswers, tier: int) -> dict[str, float]:
     return {name: outcomes.tier_score(tier, name) for name in outcomes.metrics}
 
 
-def _write_tables(folder: Path, calibration: RoleAnswers, times: TierTimes, report_points: Points) -> None:
+def _write_tables(
+    folder: Path, calibration: RoleAnswers, selection: ScoredExamples, times: TierTimes, report_points: Points
+) -> None:
     texts = {"text": calibration.texts, **({"text_pair": calibration.pairs} if calibration.pairs else {})}
     tables = {
         "batch_times": times.batches,
         "predictions": times.frames["report"],
         "calibration_predictions": times.frames["calibration"].assign(**texts),
         "operating_points": pd.DataFrame(report_points),
+        SELECTION: selection.frame,
     }
     for name, table in tables.items():
         table.to_parquet(folder / f"{name}.parquet", index=False)

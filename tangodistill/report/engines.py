@@ -25,7 +25,8 @@ def _agreement_table(found: list[dict[str, Any]]) -> str:
         ]
         for row in found
     ]
-    caption = "Formats against PyTorch in fp32, on the calibration role"
+    role = found[0].get("role", "calibration") if found else None
+    caption = f"Formats against PyTorch in fp32, on the {role} role"
     header = ["", "metric (×100)", "PyTorch’s", "same labels", "largest logit difference", "may answer"]
     return table(caption, header, rows) if rows else ""
 
@@ -33,7 +34,8 @@ def _agreement_table(found: list[dict[str, Any]]) -> str:
 def _speed_table(tuned: dict[str, Any]) -> str:
     return "".join(
         table(
-            f"Texts per second on {cpu}, {found['repeats']} repeats on {found['texts']} calibration texts",
+            f"Texts per second on {cpu}, {found['repeats']} repeats on {found['texts']} "
+            f"{found.get('role', 'calibration')} texts",
             ["", "threads", "one at a time", "best batch", "batch size", *_cascade_heading(found["rows"])],
             [_speeds(row) + _cascade(row, found["rows"]) for row in found["rows"]],
             strong=[number for number, row in enumerate(found["rows"]) if row["chosen"]],

@@ -12,6 +12,11 @@ from tangodistill.metrics import metric_title, positive_id
 from tangodistill.runtime.engine_key import engine_key
 from tangodistill.user_error import UserError
 
+CHOSEN_ON = "selection"
+"""The role that engines, formats and length configurations are chosen on. Thresholds are tested on another."""
+SELECTION = "selection_examples"
+"""The table of its examples."""
+
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
     """One of the folder's parquet files.

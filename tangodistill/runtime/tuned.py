@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tangodistill.latency.machine import cpu_model
+from tangodistill.runtime.measured_files import CHOSEN_ON
 from tangodistill.user_error import UserError
 
 RECORD = "tune.json"
@@ -47,7 +48,7 @@ def tuned_for_this_cpu(folder: str | Path) -> list[Timing]:
     """What was chosen for tier 1 and tier 2 on a CPU of this model.
 
     Raises:
-        UserError: nothing was tuned, or on other CPUs only.
+        UserError: nothing was tuned, or on other CPUs only, or on examples that thresholds are tested on.
     """
     path = Path(folder) / RECORD
     try:
@@ -57,5 +58,10 @@ def tuned_for_this_cpu(folder: str | Path) -> list[Timing]:
     if cpu_model() not in cpus:
         raise UserError(
             f"{path} was measured on {', '.join(cpus)}; this is {cpu_model()}. Run `python -m tangodistill tune` here."
+        )
+    if cpus[cpu_model()].get("role") != CHOSEN_ON:
+        raise UserError(
+            f"{path} is of an earlier version, which chose on the calibration role, where thresholds are tested. "
+            "Run `python -m tangodistill tune` again."
         )
     return [Timing(**row) for row in cpus[cpu_model()]["rows"] if row["chosen"]]

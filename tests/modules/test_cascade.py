@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+from tangodistill.data.splits import load_roles
 from tangodistill.runtime.predictor import CascadePredictor
+from tangodistill.tier_pair import TierPair
 
 
 @pytest.fixture(scope="module", params=[".", "paper"])
@@ -134,3 +136,12 @@ def test_tier_folders_lie_beside_cascade_json(cascade):
     for tier in summary["tiers"]:
         assert (cascade.parent / tier["path"] / "model.safetensors").is_file()
     assert [other["name"] for other in summary["student_settings"]] == ["student", "student"]
+
+
+def test_engines_and_lengths_are_chosen_on_the_selection_role_alone(cascade, student, teacher, dataset):
+    roles = load_roles(dataset)
+    of_stage = TierPair.of_stage(str(student), str(teacher), (student, teacher), dataset)
+    for pair in (of_stage, TierPair.of_cascade(cascade), TierPair.of_cascade(cascade / "paper")):
+        assert pair.texts == roles.selection["text"][:] and list(pair.wanted) == roles.selection["label"][:]
+    tested = pd.read_parquet(cascade / "calibration_predictions.parquet")["text"]
+    assert not set(tested) & set(of_stage.texts)

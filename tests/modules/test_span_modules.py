@@ -31,6 +31,7 @@ from tangodistill.report.run_files import read_measured
 from tangodistill.runtime.cascade_folder import read_cascade
 from tangodistill.runtime.choose import choose
 from tangodistill.runtime.torch_engine import TorchEngine
+from tangodistill.tier_pair import TierPair
 from tangodistill.tuning import tune
 from tangodistill.user_error import UserError
 
@@ -170,7 +171,9 @@ def test_deebert_is_no_neighbour_of_a_cascade_of_spans(dataset, teacher, student
         trainer(tmp_path).validate(module, CascadeData(dataset), verbose=False)
 
 
-def test_export_tune_choose_and_report(cascade, capsys):
+def test_export_tune_choose_and_report(cascade, dataset, capsys):
+    pair, selection = TierPair.of_cascade(cascade), load_roles(dataset).selection
+    assert pair.texts == selection["text"][:] and [list(gold) for gold in pair.wanted] == selection["answers"][:]
     export(str(cascade), formats=["onnxruntime-fp32"], min_same=0.9)
     tune(str(cascade), seconds=0.05)
     with pytest.raises(UserError, match="Run `python -m tangodistill choose`"):

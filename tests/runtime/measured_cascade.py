@@ -28,6 +28,7 @@ def write_measured(folder, record, tiers, texts):
         }
     )
     rows.to_parquet(folder / "calibration_predictions.parquet")
+    rows[["text", "label"]].to_parquet(folder / "selection_examples.parquet")
     batches = pd.DataFrame(
         [
             {"tier": tier, "batch_size": size, "repeat": 0, "n": 40, "seconds": each}

@@ -1,6 +1,7 @@
 """A finished cascade made faster: export, tune, choose, and what each refuses."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -187,9 +188,35 @@ def test_without_export_there_is_nothing_to_tune(measured):
         tune(str(measured))
 
 
-def test_a_calibration_file_without_texts_is_refused(measured, tmp_path):
+def test_a_folder_without_the_selection_role_is_refused(measured, tmp_path):
     folder = shutil.copytree(measured, tmp_path / "cascade")
-    path = folder / "calibration_predictions.parquet"
-    pd.read_parquet(path).drop(columns="text").to_parquet(path)
-    with pytest.raises(UserError, match="holds no texts. Run the cascade stage again"):
-        export(str(folder))
+    (folder / "selection_examples.parquet").unlink()
+    message = (
+        rf"^{folder}/selection_examples\.parquet is missing: engines and formats are chosen on the selection role, "
+        r"which folders of earlier versions don't hold\. Run the cascade stage again\.$"
+    )
+    for verb in (export, tune):
+        with pytest.raises(UserError, match=message):
+            verb(str(folder))
+
+
+def test_what_was_chosen_on_the_calibration_role_by_an_earlier_version_is_refused(folder):
+    path = folder / EXPORT_RECORD
+    rows = [{name: value for name, value in row.items() if name != "role"} for row in json.loads(path.read_text())]
+    tune(str(folder), seconds=0.05)
+    path.write_text(json.dumps(rows))
+    message = (
+        f"{path} is of an earlier version, which accepted formats on the calibration role, where thresholds are "
+        "tested. Run `python -m tangodistill export` again."
+    )
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        tune(str(folder), seconds=0.05)
+    tuned = json.loads((folder / "tune.json").read_text())
+    assert [cpu.pop("role") for cpu in tuned["cpus"].values()] == ["selection"]
+    (folder / "tune.json").write_text(json.dumps(tuned))
+    message = (
+        f"{folder}/tune.json is of an earlier version, which chose on the calibration role, where thresholds are "
+        "tested. Run `python -m tangodistill tune` again."
+    )
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        tuned_for_this_cpu(folder)
