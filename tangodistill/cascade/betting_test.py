@@ -1,40 +1,51 @@
 """A test that a cascade's mean score stays above a share of the second tier's, for scores of 0..1 and at any n.
 
-It bets on the paired differences D = score of the cascade - keep * score of tier 2, which lie within -keep..1, one
-example after another. Stakes are set before each example is seen, so where the mean of D is 0 or less no betting makes
-the wealth grow on average, and the chance that it ever reaches 1/p is at most p (Ville's inequality). The p-value is
-one over the largest wealth reached. Waudby-Smith and Ramdas (2024), "Estimating means of bounded random variables by
-betting".
+It bets on paired differences, score of the cascade - keep * score of tier 2, which lie within -keep..1, one group of
+examples after another: D is the mean of a group. Stakes are set before each group is seen, so where the mean of D is 0
+or less no betting makes the wealth grow on average, and the chance that it ever reaches 1/p is at most p (Ville's
+inequality). The p-value is one over the largest wealth reached. Waudby-Smith and Ramdas (2024), "Estimating means of
+bounded random variables by betting".
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 
+from tangodistill.cascade.calibration_set import CalibrationSet
+
 STAKED_FOR = np.log(1 / 0.05)  # nats of wealth that the stakes are set to win
-MOST_AT_RISK = 0.75  # of the wealth on one example
-RATES = 2.0 ** -np.arange(0, 10, 0.5)  # of the largest stake
+MOST_AT_RISK = 0.75  # of the wealth on one group
+RATES = 2.0 ** -np.arange(8)  # of the largest stake
 
 
-def betting_p_values(
-    tier1: np.ndarray, tier2: np.ndarray, deferrals: np.ndarray, steps: int, keep: float
-) -> np.ndarray:
+def betting_p_values(tier1: np.ndarray, tier2: np.ndarray, calibration: CalibrationSet, keep: float) -> np.ndarray:
     """(steps,) p-values of "mean score of the cascade <= keep * mean score of tier 2".
 
-    The examples are bet on in a random order from a fixed seed, so that rows sorted by anything do no harm.
+    The groups are bet on in a random order from a fixed seed, so that rows sorted by anything do no harm.
 
-    Args: `tier1`, `tier2` (n,) scores; `deferrals` (n,): the first so many of the steps defer the example.
+    Args: `tier1`, `tier2` (n,) scores of the calibration examples.
 
     >>> half = np.tile([0.0, 1.0], 20)  # right, and tier 2 always
-    >>> betting_p_values(half, np.ones(40), np.full(40, 1), steps=2, keep=0.9).round(3).tolist()
+    >>> calibration = CalibrationSet(np.full(40, 0.8), np.array([0.9, 0.5], np.float32))
+    >>> betting_p_values(half, np.ones(40), calibration, keep=0.9).round(3).tolist()
     [0.041, 0.857]
     """
-    order = np.random.default_rng(0).permutation(len(tier1))
-    tier1, tier2, deferrals = tier1[order], tier2[order], deferrals[order]
+    order = np.random.default_rng(0).permutation(len(calibration.group_sizes))
+    return np.array([_p_value(d[order], keep) for d in _group_differences(tier1, tier2, calibration, keep)])
+
+
+def _group_differences(
+    tier1: np.ndarray, tier2: np.ndarray, calibration: CalibrationSet, keep: float
+) -> Iterator[np.ndarray]:
+    """(groups,) mean differences at each threshold."""
     deferred, alone = (1 - keep) * tier2, tier1 - keep * tier2
-    return np.array([_p_value(np.where(deferrals > step, deferred, alone), keep) for step in range(steps)])
+    for step in range(calibration.steps):
+        differences = np.where(calibration.deferrals > step, deferred, alone)
+        yield np.bincount(calibration.groups, differences) / calibration.group_sizes
 
 
 def _p_value(differences: np.ndarray, keep: float) -> float:
-    """Stakes rise as the variance of the examples seen so far (and of one before, of 1/4) falls."""
+    """Stakes rise as the variance of the groups seen so far (and of one before, of 1/4) falls."""
     n = len(differences)
     seen = np.arange(2, n + 2)
     mean = np.cumsum(differences) / seen
@@ -45,20 +56,19 @@ def _p_value(differences: np.ndarray, keep: float) -> float:
     return float(np.exp(-max(log_wealth.max(), 0.0)))
 
 
-def examples_to_win(
-    tier1: np.ndarray, tier2: np.ndarray, deferrals: np.ndarray, steps: int, keep: float, level: float
+def groups_to_win(
+    tier1: np.ndarray, tier2: np.ndarray, calibration: CalibrationSet, keep: float, level: float
 ) -> np.ndarray:
-    """(steps,) about how many examples like these give a p-value of 1 - level: by the best constant stake's growth.
+    """(steps,) about how many groups like these give a p-value of 1 - level: by the best constant stake's growth.
 
     Args: as in `betting_p_values`; infinite where no stake gains.
 
     >>> tier2 = np.ones(200)  # each example deferred gains log(1 + 0.75 / 0.9 * 0.1), as it loses nothing
-    >>> examples_to_win(tier2, tier2, np.full(200, 1), steps=1, keep=0.9, level=0.95).round(1).tolist()
+    >>> calibration = CalibrationSet(np.full(200, 0.8), np.array([0.9], np.float32))
+    >>> groups_to_win(tier2, tier2, calibration, keep=0.9, level=0.95).round(1).tolist()
     [37.4]
     """
-    growth = np.zeros(steps)
-    for stake in RATES * MOST_AT_RISK / keep:
-        deferred, alone = np.log1p(stake * (1 - keep) * tier2), np.log1p(stake * (tier1 - keep * tier2))
-        changed = np.cumsum(np.bincount(deferrals, alone - deferred, minlength=steps + 1))[:steps]
-        growth = np.maximum(growth, (deferred.sum() + changed) / len(tier1))
-    return np.divide(np.log(1 / (1 - level)), growth, where=growth > 0, out=np.full(steps, np.inf))
+    stakes = RATES[:, None] * MOST_AT_RISK / keep
+    differences = _group_differences(tier1, tier2, calibration, keep)
+    growth = np.array([max(0.0, np.log1p(stakes * each).mean(axis=1).max()) for each in differences])
+    return np.divide(np.log(1 / (1 - level)), growth, where=growth > 0, out=np.full(calibration.steps, np.inf))

@@ -4,17 +4,21 @@ Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052). Each threshold of 
 cascade keeps less". They are tested from the safest downwards, all at one level, up to the first that is not rejected
 (fixed-sequence testing): the chance of returning a threshold that keeps less is at most that level, however many there
 are, because the grid and its order were fixed before the data was seen.
+
+What is promised: groups of examples are drawn independently, as articles or texts with their near-doubles are. A new
+text is one of a new group, drawn as the calibration examples' groups were, and drawn from it at random. On average over
+such texts, the cascade keeps the share. So each group counts once, however many examples of it are at hand; where all
+groups hold one example, this is an unseen example like them. Nothing else may have been chosen on the calibration set.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import Target
 
-STEPS = 400
-NEARLY_ONE = 1 - 1e-5  # closer to 1, neighbours would share a float32
-MOST_EXAMPLES = 10_000_000
+MOST_GROUPS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -28,95 +32,70 @@ class Guarantee:
     method: str
     n: int
     """Calibration examples."""
+    groups: int
+    """Independent groups of them."""
     threshold: float | None
-    """A float32 value; None where nothing short of deferring all of them is certified."""
+    """A float32 value; None where nothing short of deferring all examples is certified."""
     deferral_rate: float | None
     """On the calibration examples."""
-    examples_needed: int | None
-    """Where nothing is certified: about how many examples like these would certify any threshold at all; None beyond
-    MOST_EXAMPLES."""
-    examples_for_plain: int | None
-    """About how many would certify the threshold chosen without a guarantee; None beyond MOST_EXAMPLES."""
+    groups_needed: int | None
+    """Where nothing is certified: about how many groups like these would certify any threshold at all; None beyond
+    MOST_GROUPS."""
+    groups_for_plain: int | None
+    """About how many would certify the threshold chosen without a guarantee; None beyond MOST_GROUPS."""
 
     @property
     def target(self) -> str:
         return f"{Target('keep', self.keep)} with {100 * self.confidence:.4g} % confidence"
 
     @property
+    def basis(self) -> str:
+        """What it rests on: the examples, and how many independent groups they are where that is fewer."""
+        examples = f"{self.n:,} calibration examples"
+        if self.groups == self.n:
+            return examples
+        return f"{examples} in {self.groups:,} independent group{'s' if self.groups > 1 else ''}"
+
+    @property
     def reason(self) -> str | None:
         """Why no threshold is certified, and what it would take; None where one is."""
         if self.threshold is not None:
             return None
+        unit = "" if self.groups == self.n else " groups"
         anything, plain = (
-            f"more than {MOST_EXAMPLES:,}" if size is None else f"about {size:,}"
-            for size in (self.examples_needed, self.examples_for_plain)
+            f"more than {MOST_GROUPS:,}{unit}" if size is None else f"about {size:,}{unit}"
+            for size in (self.groups_needed, self.groups_for_plain)
         )
         return (
-            f"{self.n:,} calibration examples are too few to {self.target}: it takes {anything} to certify any "
-            f"threshold at all, and {plain} for the one chosen without confidence"
+            f"{self.basis} are too few to {self.target}: it takes {anything} to certify any threshold at all, and "
+            f"{plain} for the one chosen without confidence"
         )
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Thresholds to test, and how many of them defer each example."""
-
-    thresholds: np.ndarray
-    """(STEPS,) float32, the safest first."""
-    deferrals: np.ndarray
-    """(n,) int64: the first so many thresholds defer the example."""
-
-    def standing(self, part: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """(STEPS,) how many of some examples each threshold leaves to tier 1."""
-        return np.cumsum(np.bincount(self.deferrals[part], minlength=STEPS + 1))[:STEPS]
-
-
-def grid_over(confidence: np.ndarray, n: int, lowest: float) -> Grid:
-    """The grid down to `lowest`, and where confidences (n,) lie on it.
-
-    Raises: ValueError unless they are n finite numbers.
-    """
-    confidence = np.asarray(confidence, np.float32)
-    if confidence.shape != (n,) or not np.isfinite(confidence).all():
-        raise ValueError(f"confidence must be {n} finite numbers, got an array of {confidence.shape}")
-    thresholds = threshold_grid(lowest)
-    return Grid(thresholds, np.searchsorted(-thresholds, -confidence))
-
-
-def threshold_grid(lowest: float) -> np.ndarray:
-    """(STEPS,) float32 thresholds from nearly 1 down to `lowest`, even in their logit.
-
-    >>> [round(float(threshold), 4) for threshold in threshold_grid(1 / 4)[[0, 200, 399]]]
-    [1.0, 0.9945, 0.25]
-    """
-    top, bottom = (np.log(p / (1 - p)) for p in (NEARLY_ONE, lowest))
-    return (1 / (1 + np.exp(-np.linspace(top, bottom, STEPS)))).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Tested:
-    """What a test says of each threshold of a grid."""
+    """What a test says of each threshold of a calibration set."""
 
     method: str
     p_values: np.ndarray
-    """(STEPS,)"""
+    """(steps,)"""
     needed_at_all: np.ndarray
-    """(STEPS,) about how many examples like these would reject the hypothesis where losses are rare, inf for never."""
+    """(steps,) about how many groups like these would reject the hypothesis where losses are rare, inf for never."""
     needed_amid_losses: np.ndarray
-    """(STEPS,) the same where they are many."""
+    """(steps,) the same where they are many."""
 
 
-def guarantee(grid: Grid, tested: Tested, keep: float, level: float, plain: float) -> Guarantee:
+def guarantee(calibration: CalibrationSet, tested: Tested, keep: float, level: float, plain: float) -> Guarantee:
     """The last threshold on the way down that is still certified, and what it would take to get further.
 
     Args: `level` the confidence, such as 0.95; `plain` the threshold chosen without one.
     """
-    n = len(grid.deferrals)
-    rate = (n - grid.standing()) / n
+    n, thresholds = calibration.n, calibration.thresholds
+    rate = (n - calibration.standing()) / n
     last = fixed_sequence(tested.p_values, 1 - level) - 1
     certified = last >= 0 and rate[last] < 1
     first_useful = int(np.argmax(rate < 1))
-    cheapest_safe = max(int(np.sum(grid.thresholds >= np.float32(plain))) - 1, first_useful)
+    cheapest_safe = max(int(np.sum(thresholds >= np.float32(plain))) - 1, first_useful)
     # the way to a threshold leads past all safer ones
     needed_at_all = np.max(tested.needed_at_all[: first_useful + 1])
     needed_amid_losses = np.max(tested.needed_amid_losses[: cheapest_safe + 1])
@@ -125,10 +104,11 @@ def guarantee(grid: Grid, tested: Tested, keep: float, level: float, plain: floa
         confidence=level,
         method=tested.method,
         n=n,
-        threshold=float(grid.thresholds[last]) if certified else None,
+        groups=len(calibration.group_sizes),
+        threshold=float(thresholds[last]) if certified else None,
         deferral_rate=float(rate[last]) if certified else None,
-        examples_needed=None if certified else _about(needed_at_all),
-        examples_for_plain=_about(needed_amid_losses),
+        groups_needed=None if certified else _about(needed_at_all),
+        groups_for_plain=_about(needed_amid_losses),
     )
 
 
@@ -149,13 +129,13 @@ def fixed_sequence(p_values: np.ndarray, level: float) -> int:
     return int(np.argmin(np.append(p_values <= level, False)))
 
 
-def _about(examples: float) -> int | None:
-    """Rounded up to two figures; None for more than MOST_EXAMPLES.
+def _about(groups: float) -> int | None:
+    """Rounded up to two figures; None for more than MOST_GROUPS.
 
     >>> _about(1234.5), _about(7.2), _about(1e9)
     (1300, 8, None)
     """
-    if examples > MOST_EXAMPLES:
+    if groups > MOST_GROUPS:
         return None
-    unit = 10 ** max(int(np.log10(examples)) - 1, 0)
-    return int(np.ceil(examples / unit)) * unit
+    unit = 10 ** max(int(np.log10(groups)) - 1, 0)
+    return int(np.ceil(groups / unit)) * unit

@@ -11,6 +11,7 @@ import numpy as np
 
 from tangodistill.cascade.baseline_curve import Baseline
 from tangodistill.cascade.baselines import oracle, random_baseline
+from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.certify import certify, certify_graded
 from tangodistill.cascade.graded import graded_oracle, graded_random, graded_sweep, mean_score
 from tangodistill.cascade.guarantee import Guarantee
@@ -51,7 +52,7 @@ class Outcomes(Protocol):
     def oracle(self, metric: str, timing: Timing) -> Baseline:
         """Deferring with knowledge of the outcomes."""
 
-    def certify(self, metric: str, confidence: np.ndarray, keep: float, level: float, plain: float) -> Guarantee:
+    def certify(self, metric: str, calibration: CalibrationSet, keep: float, level: float, plain: float) -> Guarantee:
         """The cheapest threshold that keeps a share of tier 2's metric on unseen data; arguments as of `certify`."""
 
     def changes(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
@@ -100,8 +101,8 @@ class ClassOutcomes:
     def oracle(self, metric: str, timing: Timing) -> Baseline:
         return oracle(metric, *self._answers, timing, self.num_classes)
 
-    def certify(self, metric: str, confidence: np.ndarray, keep: float, level: float, plain: float) -> Guarantee:
-        return certify(metric, *self._answers, confidence, self.num_classes, keep, level, plain)
+    def certify(self, metric: str, calibration: CalibrationSet, keep: float, level: float, plain: float) -> Guarantee:
+        return certify(metric, *self._answers, self.num_classes, calibration, keep, level, plain)
 
     def changes(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """From wrong to right and from right to wrong, whatever the metric."""
@@ -152,8 +153,8 @@ class GradedOutcomes:
     def oracle(self, metric: str, timing: Timing) -> Baseline:
         return graded_oracle(self._tiers(metric), timing)
 
-    def certify(self, metric: str, confidence: np.ndarray, keep: float, level: float, plain: float) -> Guarantee:
-        return certify_graded(self._tiers(metric), confidence, keep, level, plain)
+    def certify(self, metric: str, calibration: CalibrationSet, keep: float, level: float, plain: float) -> Guarantee:
+        return certify_graded(self._tiers(metric), calibration, keep, level, plain)
 
     def changes(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """By how the metric grades the two answers: however small the difference."""

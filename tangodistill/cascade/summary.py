@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 import numpy as np
 
 from tangodistill.cascade.baseline_curve import Baseline
+from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import ChosenPoint, Target, choose, point_at
 from tangodistill.cascade.outcomes import Outcomes
 from tangodistill.cascade.speedup import (
@@ -20,6 +21,7 @@ from tangodistill.cascade.speedup import (
 FRACTIONS = {"speedup_at_99": 0.99, "speedup_at_98": 0.98}
 """Of the second tier's metric."""
 CONFIDENCE = 0.95
+_OF_GUARANTEE = ("method", "n", "groups", "groups_needed", "groups_for_plain")
 
 
 def operating_points(outcomes: Outcomes, confidence: np.ndarray, timing: Timing) -> dict[str, np.ndarray]:
@@ -81,7 +83,7 @@ def summarise(
 def chosen_with_confidence(
     points: Mapping[str, np.ndarray],
     outcomes: Outcomes,
-    confidence: np.ndarray,
+    calibration: CalibrationSet,
     metric: str,
     target: Target,
     plain: float,
@@ -90,16 +92,16 @@ def chosen_with_confidence(
 
     Where nothing can be certified, the values are None and `reason` says why and what it would take.
 
-    Args: `points` of the report role from `operating_points`; `outcomes` and `confidence` (n,) of the calibration role;
+    Args: `points` of the report role from `operating_points`; `outcomes` and `calibration` of the calibration role;
     `target` of the kind "keep"; `plain` the threshold chosen without confidence.
     """
-    record = {"confidence": CONFIDENCE, "method": None, "examples_needed": None, "examples_for_plain": None}
+    record = {"confidence": CONFIDENCE, **dict.fromkeys(_OF_GUARANTEE)}
     empty = dict.fromkeys(field.name for field in fields(ChosenPoint))
     try:
-        found = outcomes.certify(metric, confidence, target.value, CONFIDENCE, plain)
+        found = outcomes.certify(metric, calibration, target.value, CONFIDENCE, plain)
     except ValueError as error:  # a target that leaves no room for a loss
         return {**record, **empty, "reason": str(error)}
-    record |= {name: getattr(found, name) for name in ("method", "examples_needed", "examples_for_plain")}
+    record |= {name: getattr(found, name) for name in _OF_GUARANTEE}
     point = empty if found.threshold is None else asdict(point_at(points, found.threshold, metric))
     return {**record, **point, "reason": found.reason}
 

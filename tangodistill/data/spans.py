@@ -164,11 +164,13 @@ class SpanScore(NamedTuple):
     """From logits, as `best_spans`."""
     of_examples: Callable[..., SpanAnswers]
     """From what was kept of all windows, as `answers_of`."""
+    lowest: float
+    """That the score can be where there is something to answer from."""
 
 
 SPAN_SCORES = {
-    "max_probability": SpanScore((), best_spans, answers_of),
-    "n_best": SpanScore((N_BEST,), n_best_spans, n_best_answers),
+    "max_probability": SpanScore((), best_spans, answers_of, lowest=0),
+    "n_best": SpanScore((N_BEST,), n_best_spans, n_best_answers, lowest=1 / N_BEST),
 }
 
 

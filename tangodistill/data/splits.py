@@ -23,7 +23,8 @@ HELD_OUT = ("selection", "calibration", "report")
 class Roles:
     """Labelled data by what it is used for.
 
-    train fits the models; selection picks checkpoints; calibration sets thresholds; report gives the published number.
+    train fits the models; selection picks checkpoints, engines, formats and length configurations; calibration sets
+    thresholds, and nothing else is chosen on it; report gives the published number.
     """
 
     task: Task
@@ -36,6 +37,17 @@ class Roles:
     dropped: dict[str, int]
     """Held-out role: training rows dropped because they equal one of its texts, or pairs; of spans, its contexts."""
     warnings: list[str]
+
+    def groups(self, role: str) -> np.ndarray:
+        """(n,) equal numbers for the rows of a role that are not independent of one another.
+
+        They hold one another's texts, or share one; or they are questions of one article, or of articles that share a
+        context, however few the articles.
+        """
+        rows = getattr(self, role)
+        if self.task.kind == "spans":
+            return pair_groups(rows["article"][:], rows["text_pair"][:])
+        return _groups(rows, self.task)
 
     def leak_guard(self) -> LeakGuard:
         """The guard of all three held-out roles, for transfer sets."""

@@ -142,7 +142,7 @@ class CascadeMeasurement:
         return {
             **summarise(points["report"], report.outcomes, times.timing("report"), *wanted),
             "chosen_with_confidence": chosen_with_confidence(
-                points["report"], calibration.outcomes, calibration.confidence, *wanted, chosen.threshold
+                points["report"], calibration.outcomes, calibration.calibration_set, *wanted, chosen.threshold
             ),
             "calibration_of_tier1": calibration_of(report.right, report.confidence),
         }

@@ -151,17 +151,19 @@ class CascadeData(RoleData):
     def __init__(self, dataset: DatasetConfig, batch_size: int = 4096):
         super().__init__(dataset, batch_size)
 
-    def _raw(self, rows: Dataset) -> RawBatches:
+    def _raw(self, role: str) -> RawBatches:
+        rows = getattr(self.roles, role)
         texts, pairs = columns(rows)
         wanted = {"gold": rows["answers"][:]} if self.task.kind == "spans" else {"labels": rows["label"][:]}
         named = {"texts": texts, "pairs": pairs, "example_ids": rows["example_id"][:]}
+        named["groups"] = self.roles.groups(role).tolist()
         return RawBatches({**named, **wanted}, self.batch_size)
 
     def val_dataloader(self) -> list[RawBatches]:
-        return [self._raw(self.roles.calibration), self._raw(self.roles.report)]
+        return [self._raw("calibration"), self._raw("report")]
 
     def test_dataloader(self) -> list[RawBatches]:
         return self.val_dataloader()
 
     def predict_dataloader(self) -> RawBatches:
-        return self._raw(self.roles.report)
+        return self._raw("report")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.graded import mean_score
 from tangodistill.cascade.outcomes import GRADES, ClassOutcomes, Outcomes, outcomes_of
 from tangodistill.runtime.answers import Readout
@@ -24,6 +25,8 @@ class RoleAnswers(ABC):
     outputs: tuple[np.ndarray, np.ndarray]
     """(n, k) float32 of each tier: logits in the task's label order, or spans."""
     readout: Readout
+    groups: list[int]
+    """(n,) equal numbers for examples that are not independent of one another."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -37,6 +40,11 @@ class RoleAnswers(ABC):
     def confidence(self) -> np.ndarray:
         """(n,) float32 of the first tier."""
         return self.readout.confidence(self.outputs[0])
+
+    @property
+    def calibration_set(self) -> CalibrationSet:
+        """What thresholds are certified on."""
+        return CalibrationSet(self.confidence, self.readout.thresholds, self.groups)
 
     @property
     @abstractmethod
@@ -64,6 +72,7 @@ class RoleAnswers(ABC):
         return pd.DataFrame(
             {
                 "example_id": self.example_ids,
+                "group": self.groups,
                 **self.answer_columns(),
                 "confidence": self.confidence,
                 "tier1_time_s": times_s[0],
@@ -139,10 +148,11 @@ class SpanAnswers(RoleAnswers):
 
 def joined(batches: list[dict[str, Any]], readout: Readout, positive: int = 1) -> RoleAnswers:
     """The batches of one role as one; `positive` the class of two that F1 is of."""
-    columns = ("example_ids", "texts", "pairs")
-    ids, texts, pairs = ([x for batch in batches for x in batch[name] or ()] for name in columns)
+    columns = ("example_ids", "texts", "pairs", "groups")
+    ids, texts, pairs, groups = ([x for batch in batches for x in batch[name] or ()] for name in columns)
     outputs = tuple(np.concatenate([batch["outputs"][tier] for batch in batches]) for tier in (0, 1))
     if "gold" in batches[0]:
-        return SpanAnswers(ids, texts, pairs, outputs, readout, [gold for batch in batches for gold in batch["gold"]])
+        gold = [answers for batch in batches for answers in batch["gold"]]
+        return SpanAnswers(ids, texts, pairs, outputs, readout, groups, gold)
     labels = np.concatenate([batch["labels"] for batch in batches])
-    return LabelAnswers(ids, texts, pairs or None, outputs, readout, labels, positive)
+    return LabelAnswers(ids, texts, pairs or None, outputs, readout, groups, labels, positive)

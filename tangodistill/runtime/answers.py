@@ -9,6 +9,7 @@ import numpy as np
 from tangodistill.cascade.confidence import SCORES, softmax
 from tangodistill.cascade.confidence import confidence as confidence_score
 from tangodistill.cascade.outcomes import graded_columns
+from tangodistill.cascade.threshold_grid import probability_grid, threshold_grid
 from tangodistill.data.spans import SPAN_SCORES
 from tangodistill.runtime.engines import Engine, label_columns
 from tangodistill.user_error import UserError
@@ -57,6 +58,10 @@ class Readout(Protocol):
     score: str
     """Of the first tier's confidence."""
 
+    @property
+    def thresholds(self) -> np.ndarray:
+        """(steps,) float32, falling: those of the score that may be certified."""
+
     def of(self, engine: Engine) -> tuple[Engine, np.ndarray]:
         """The engine as the cascade runs it, and the columns (k,) of its outputs in the cascade's order.
 
@@ -100,6 +105,10 @@ class LabelReadout:
     label_names: tuple[str, ...]
     score: str = "max_probability"
 
+    @property
+    def thresholds(self) -> np.ndarray:
+        return threshold_grid(self.score, len(self.label_names))
+
     def of(self, engine: Engine) -> tuple[Engine, np.ndarray]:
         return engine, label_columns(engine, self.label_names)
 
@@ -142,6 +151,10 @@ class SpanReadout:
     """
 
     score: str = "max_probability"
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        return probability_grid(SPAN_SCORES[self.score].lowest)
 
     def of(self, engine: Engine) -> tuple[Engine, np.ndarray]:
         if engine.facts.kind != "spans":

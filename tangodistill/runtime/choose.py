@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import ChosenPoint, Target, point_at
 from tangodistill.cascade.choose import choose as choose_point
 from tangodistill.cascade.outcomes import outcomes_of
 from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
+from tangodistill.runtime.answers import readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade, write_record
 from tangodistill.runtime.measured_files import MeasuredMetric, read_keys, read_metric, read_table
 from tangodistill.runtime.recalibrate import recalibrate, tuned_batch_times
@@ -74,6 +76,11 @@ def _choose_on_calibration(
     folder: Path, record: CascadeRecord, metric: MeasuredMetric, target: tuple[str, float], confidence: float | None
 ) -> tuple[_Wish, ChosenPoint]:
     rows = read_table(folder, "calibration_predictions")
+    if confidence is not None and "group" not in rows:
+        raise UserError(
+            f"{folder}/calibration_predictions.parquet doesn't say which rows are independent of one another, and "
+            "engines may have been chosen on them: an earlier version wrote it. Run the cascade stage again to certify."
+        )
     outcomes, confidences = outcomes_of(rows, metric.positive_id), rows["confidence"].to_numpy()
     batches = (
         read_table(folder, "batch_times") if _is_as_measured(folder, record) else tuned_batch_times(folder, record)
@@ -85,13 +92,15 @@ def _choose_on_calibration(
         plain = choose_point(points, wanted, metric.name, metric.title)
         if confidence is None:
             return _Wish(str(wanted), "chosen on it"), plain
-        found = outcomes.certify(metric.name, confidences, wanted.value, confidence, plain.threshold)
+        thresholds = readout_of(record.label_names, record.score).thresholds
+        calibration = CalibrationSet(confidences, thresholds, rows["group"])
+        found = outcomes.certify(metric.name, calibration, wanted.value, confidence, plain.threshold)
     except ValueError as error:
         raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
     if found.threshold is None:
         raise UserError(f"{found.reason}. cascade.json is unchanged.")
     method = (
-        f"certified on its {found.n:,} examples by {found.method} "
+        f"certified on {found.basis} by {found.method} "
         f"(without confidence: {plain.threshold:.4f}, which defers {plain.deferral_rate:.1%})"
     )
     return _Wish(found.target, method), point_at(points, found.threshold, metric.name)

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_cascades import cases
 
+from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.certify import BOOTSTRAP, EXACT, certify
-from tangodistill.cascade.guarantee import fixed_sequence, threshold_grid
+from tangodistill.cascade.guarantee import fixed_sequence
 from tangodistill.cascade.sweep import sweep
+from tangodistill.cascade.threshold_grid import threshold_grid
 
 KEEP = 0.95
 
@@ -35,8 +37,14 @@ def plain(metric, labels, tier1, tier2, confidence, keep=KEEP, classes=2):
     return float(points.threshold[np.argmax(values >= keep * values[-1] - 1e-12)])
 
 
+def certified_at(plain, metric, labels, tier1, tier2, confidence, classes, keep, level):
+    calibration = CalibrationSet(confidence, threshold_grid("max_probability", classes))
+    return certify(metric, labels, tier1, tier2, classes, calibration, keep, level, plain)
+
+
 def certified(metric, *rows, keep=KEEP, level=0.95, classes=2):
-    return certify(metric, *rows, classes, keep, level, plain(metric, *rows, keep=min(keep, 1), classes=classes))
+    chosen = plain(metric, *rows, keep=min(keep, 1), classes=classes)
+    return certified_at(chosen, metric, *rows, classes, keep, level)
 
 
 def perfect(n):
@@ -48,7 +56,8 @@ def perfect(n):
 def test_enough_examples_without_a_loss_certify_tier_1_alone():
     found = certified("accuracy", *perfect(500))
     assert (found.threshold, found.deferral_rate, found.n, found.method) == (0.5, 0.0, 500, EXACT)
-    assert found.examples_needed is None and found.reason is None
+    assert found.groups == 500
+    assert found.groups_needed is None and found.reason is None
     assert found.target == "keep 0.95 of tier 2 with 95 % confidence"
 
 
@@ -57,18 +66,18 @@ def test_too_few_say_how_many_it_takes():
     assert found.threshold is None and found.deferral_rate is None
     assert found.reason == (
         f"40 calibration examples are too few to keep 0.95 of tier 2 with 95 % confidence: it takes about "
-        f"{found.examples_needed} to certify any threshold at all, and about {found.examples_for_plain} for the one "
+        f"{found.groups_needed} to certify any threshold at all, and about {found.groups_for_plain} for the one "
         "chosen without confidence"
     )
-    assert certified("accuracy", *perfect(found.examples_needed)).threshold == 0.5
-    assert certified("accuracy", *perfect(found.examples_needed * 3 // 4)).threshold is None
+    assert certified("accuracy", *perfect(found.groups_needed)).threshold == 0.5
+    assert certified("accuracy", *perfect(found.groups_needed * 3 // 4)).threshold is None
 
 
 def test_a_loss_that_no_number_makes_up_for_is_told():
     labels = np.arange(300) % 2
     confidence = np.where(np.arange(300) < 100, 0.9, 0.6)
     found = certified("accuracy", labels, 1 - labels, labels, confidence)
-    assert found.threshold is None and found.examples_needed is None
+    assert found.threshold is None and found.groups_needed is None
     assert "it takes more than 10,000,000 to certify any threshold at all, and more than 10,000,000 for" in found.reason
 
 
@@ -85,13 +94,6 @@ def test_it_stops_at_the_first_threshold_that_fails_though_cheaper_ones_would_pa
 def test_the_sequence_counts_rejections_before_the_first_failure():
     for p_values, rejected in (([0.2, 0.01], 0), ([0.01, 0.04, 0.06, 0.0], 2), ([0.01, 0.05], 2)):
         assert fixed_sequence(np.array(p_values), 0.05) == rejected
-
-
-@pytest.mark.parametrize("classes", [2, 3, 150])
-def test_the_grid_descends_from_nearly_one_to_tier_1_alone(classes):
-    grid = threshold_grid(1 / classes)
-    assert grid.dtype == np.float32 and np.all(np.diff(grid) < 0)
-    assert 0.9999 < grid[0] < 1 and grid[-1] == np.float32(1 / classes)
 
 
 def test_it_errs_as_often_as_it_says_and_no_more():
@@ -116,7 +118,7 @@ def test_other_metrics_are_bootstrapped(metric):
     found, few = (certified(metric, *drawn(n, 0), keep=keep) for n, keep in ((2000, 0.9), (40, 0.98)))
     assert found.method == BOOTSTRAP
     assert plain(metric, *drawn(2000, 0), keep=0.9) <= found.threshold < 0.9
-    assert few.threshold is None and few.examples_needed > 40
+    assert few.threshold is None and few.groups_needed > 40
 
 
 @settings(max_examples=40, deadline=None)
@@ -125,8 +127,8 @@ def test_the_order_of_the_examples_changes_nothing(case, metric, keep, random):
     order = random.sample(range(len(case.labels)), len(case.labels))
     rows = (*case.answers, case.confidence)
     shuffled = tuple(column[order] for column in rows)
-    arguments = (case.num_classes, keep, 0.9, 0.7)
-    assert certify(metric, *rows, *arguments) == certify(metric, *shuffled, *arguments)
+    arguments = (case.num_classes, keep, 0.9)
+    assert certified_at(0.7, metric, *rows, *arguments) == certified_at(0.7, metric, *shuffled, *arguments)
 
 
 @settings(max_examples=25, deadline=None)
@@ -135,7 +137,7 @@ def test_more_confidence_is_never_cheaper_and_none_is_the_cheapest(case, metric,
     rows = (*case.answers, case.confidence)
     rates = [
         found.deferral_rate if found.threshold is not None else 1.0
-        for found in (certify(metric, *rows, case.num_classes, keep, level, 0.7) for level in (0.6, 0.9, 0.95, 0.99))
+        for found in (certified_at(0.7, metric, *rows, case.num_classes, keep, level) for level in (0.6, 0.9, 0.95, 0.99))
     ]
     assert rates == sorted(rates)
     if metric == "accuracy":
@@ -161,19 +163,19 @@ def test_keeping_more_is_never_cheaper(real_case, metric):
         ({"level": 95}, "^the confidence must be above 0.5 and at most 0.999, such as 0.95, got 95$"),
         ({"level": 0.5}, "^the confidence must be above 0.5 and at most 0.999, such as 0.95, got 0.5$"),
         ({"metric": "auc"}, "^unknown metric 'auc'; known: accuracy, f1, mcc$"),
-        ({"confidence": [0.5]}, r"^confidence must be 40 finite numbers, got an array of \(1,\)$"),
-        ({"confidence": np.full(40, np.nan)}, r"^confidence must be 40 finite numbers"),
+        ({"confidence": [0.5]}, "^confidence must be of the 40 examples, got 1$"),
+        ({"confidence": np.full(40, np.nan)}, r"^confidence must be one or more finite numbers, got an array of "),
     ],
 )
 def test_what_cannot_be_certified_is_refused(changes, message):
     labels, tier1, tier2, confidence = perfect(40)
-    arguments = {"metric": "accuracy", "labels": labels, "tier1_predictions": tier1, "tier2_predictions": tier2}
-    arguments |= {"confidence": confidence, "num_classes": 2, "keep": 0.9, "level": 0.95, "plain": 0.5}
+    arguments = {"plain": 0.5, "metric": "accuracy", "labels": labels, "tier1": tier1, "tier2": tier2}
+    arguments |= {"confidence": confidence, "classes": 2, "keep": 0.9, "level": 0.95}
     with pytest.raises(ValueError, match=message):
-        certify(**(arguments | changes))
+        certified_at(**(arguments | changes))
 
 
 def test_a_second_tier_that_is_never_right_certifies_nothing():
     labels = np.arange(50) % 2
-    found = certify("accuracy", labels, labels, 1 - labels, np.full(50, 0.7), 2, 0.9, 0.95, 0.5)
+    found = certified_at(0.5, "accuracy", labels, labels, 1 - labels, np.full(50, 0.7), 2, 0.9, 0.95)
     assert found.threshold is None

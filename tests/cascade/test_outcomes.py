@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from random_cascades import cases, timing_of
 from sklearn.metrics import f1_score
 
+from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import Target
 from tangodistill.cascade.errors import errors_by_confidence
 from tangodistill.cascade.outcomes import ClassOutcomes, GradedOutcomes, outcomes_of
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
+from tangodistill.cascade.threshold_grid import probability_grid, threshold_grid
 from tangodistill.metrics import METRICS, score
 
 N = 600
@@ -61,7 +63,8 @@ def test_the_summary_of_graded_answers_is_that_of_any_others():
     speeds = [curve["speedup_at_99"]["batch1"] for curve in (summary["random"], summary, summary["oracle"])]
     assert speeds == sorted(speeds)
     plain = summary["best_on_report"]["threshold"]
-    found = chosen_with_confidence(points, outcomes, confidence, "f1", Target("keep", 0.9), plain)
+    calibration = CalibrationSet(confidence, probability_grid(0))
+    found = chosen_with_confidence(points, outcomes, calibration, "f1", Target("keep", 0.9), plain)
     assert found["threshold"] is not None and found["reason"] is None
     assert found["metric_value"] >= 0.9 * points["f1"][-1]
 
@@ -132,6 +135,7 @@ def test_what_is_certified_is_the_f1_of_the_class_that_was_named():
     tier2 = labels
     tier1 = np.where((labels == 1) & (np.arange(4000) % 4 > 0), 0, labels)
     confidence = np.linspace(0.6, 0.99, 4000).astype(np.float32)
+    calibration = CalibrationSet(confidence, threshold_grid("max_probability", 2))
     plenty, few = (ClassOutcomes(labels, tier1, tier2, 2, positive) for positive in (0, 1))
-    found = [outcomes.certify("f1", confidence, 0.9, 0.95, 0.7) for outcomes in (plenty, few)]
+    found = [outcomes.certify("f1", calibration, 0.9, 0.95, 0.7) for outcomes in (plenty, few)]
     assert found[0].deferral_rate == 0 and found[1].deferral_rate > 0.5

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from random_cascades import Case, cases
 
+from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import Target
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
+from tangodistill.cascade.threshold_grid import threshold_grid
 
 SPEEDUP_KEYS = {"batch1", "best_batch", "attained_batch1", "attained_best_batch", "reason"}
 
@@ -105,8 +107,9 @@ def first(n, case):
 
 def with_confidence(case, calibration, keep):
     points = operating_points(case.outcomes, case.confidence, case.timing)
+    calibration_set = CalibrationSet(calibration.confidence, threshold_grid("max_probability", 2))
     found = chosen_with_confidence(
-        points, calibration.outcomes, calibration.confidence, "accuracy", Target("keep", keep), plain=0.8
+        points, calibration.outcomes, calibration_set, "accuracy", Target("keep", keep), plain=0.8
     )
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     return points, found
@@ -117,7 +120,8 @@ def test_the_certified_threshold_is_read_on_the_report_role(real_case):
     row = np.searchsorted(points["threshold"][:-1], np.float32(found["threshold"]))
     for name, column in (("deferral_rate", "deferral_rate"), ("metric_value", "accuracy"), ("speedup", "speedup")):
         assert found[name] == points[column][row]
-    assert (found["confidence"], found["reason"]) == (0.95, None) and found["examples_for_plain"] is not None
+    assert (found["confidence"], found["reason"]) == (0.95, None) and found["groups_for_plain"] is not None
+    assert found["n"] == found["groups"] == 1821
 
 
 @pytest.mark.parametrize(
@@ -128,4 +132,4 @@ def test_without_a_certified_threshold_the_reason_stands_beside_the_same_keys(re
     assert reason in found["reason"]
     assert all(found[key] is None for key in ("threshold", "deferral_rate", "metric_value", "speedup", "predicted_s"))
     assert found.keys() == with_confidence(real_case, real_case, 0.98)[1].keys()
-    assert found["confidence"] == 0.95 and (found["examples_needed"] is None) == (keep == 1.0)
+    assert found["confidence"] == 0.95 and (found["groups_needed"] is None) == (keep == 1.0)

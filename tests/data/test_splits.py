@@ -72,6 +72,17 @@ def test_own_table_alone_is_cut_three_times():
     assert np.ptp(shares, axis=0).max() < 0.01  # stratified
 
 
+def test_rows_that_hang_together_are_one_group_in_a_slice_and_in_a_file_given_whole():
+    kept = [("a film that is worth it", 0), ("A film that is worth it !", 1), ("see a film that is worth it", 0), ("b", 1)]
+    given = assign_roles(labelled(SINGLE, train=sentences(300), test=kept))
+    assert given.groups("report").tolist() == [0, 0, 0, 3]
+    assert len(set(given.groups("calibration").tolist())) == len(given.calibration)
+    pairs = [("x", "y", 0), ("z", "X", 1), ("u", "v", 0)]
+    roles = assign_roles(labelled(PAIR, train=[(f"t{i // 3}", f"p{i}", i % 2) for i in range(600)], test=pairs))
+    assert roles.groups("report").tolist() == [0, 0, 2]
+    assert len(set(roles.groups("calibration").tolist())) == len(roles.calibration) / 3
+
+
 def test_own_validation_and_test_files_are_selection_and_report():
     roles = assign_roles(labelled(SINGLE, train=sentences(500), validation=sentences(30, 1), test=sentences(40, 2)))
     assert [len(getattr(roles, role)) for role in ("train", *HELD_OUT)] == [450, 30, 50, 40]

@@ -254,6 +254,16 @@ def test_slices_are_whole_articles_near_the_wanted_size(tmp_path):
     assert assign_roles(data, 1).selection["example_id"][:] != roles.selection["example_id"][:]
 
 
+def test_questions_are_independent_by_article_however_few_there_are(tmp_path):
+    write(tmp_path / "train.json", *(article(f"a{number}", 5 + 7 * number % 23) for number in range(60)))
+    write(tmp_path / "dev.json", article("dev", 9), article("other", 4))
+    roles = load_roles(DatasetConfig(str(tmp_path), "squad"))
+    for role in ROLES:
+        articles = getattr(roles, role)["article"][:]
+        groups = roles.groups(role).tolist()
+        assert len(set(groups)) == len(set(articles)) == len(set(zip(groups, articles, strict=True)))
+
+
 def test_a_slice_has_at_most_2000_questions(tmp_path):
     path = write(tmp_path / "train.json", *(article(f"a{number}", 100) for number in range(250)))
     roles = load_roles(DatasetConfig(str(path), "squad"))

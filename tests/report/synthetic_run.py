@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import Target, choose
 from tangodistill.cascade.outcomes import outcomes_of
 from tangodistill.cascade.speedup import Timing
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
+from tangodistill.cascade.threshold_grid import threshold_grid
 
 SIZES = (1, 8, 32, 64)
 
@@ -108,6 +110,7 @@ def write_run(
     columns = operating_points(outcomes, report["confidence"].to_numpy(), timing)
     target = Target("keep", 0.99)
     chosen = choose(columns, target, metric)
+    calibration_set = CalibrationSet(calibration["confidence"], threshold_grid("max_probability", classes))
     tiers = [
         {
             "name": name, "path": f"{name}/model", "parameters": parameters, "engine": "torch", "precision": "fp32",
@@ -127,8 +130,7 @@ def write_run(
             "predicted_s": chosen.predicted_s, "measured_s": slower * chosen.predicted_s,
         },
         "chosen_with_confidence": chosen_with_confidence(
-            columns, outcomes_of(calibration, positive), calibration["confidence"].to_numpy(), metric, target,
-            chosen.threshold,
+            columns, outcomes_of(calibration, positive), calibration_set, metric, target, chosen.threshold
         ),
         "machine": {"cpu": "AMD EPYC 9R14", "cores": 2, "threads": 2, "load_average": [0.31, 0.22, 0.1]},
         "versions": {"tangodistill": "0.1.0", "torch": "2.13.0+cpu", "transformers": "5.24.0"}, "seed": 0,

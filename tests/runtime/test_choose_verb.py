@@ -26,6 +26,7 @@ def predictions(seed):
     return pd.DataFrame(
         {
             "example_id": [f"{seed}-{i}" for i in range(N)],
+            "group": range(N),
             "label": labels,
             "tier1_logits": list(first),
             "tier2_logits": list(second.astype(np.float32)),
@@ -130,7 +131,7 @@ def test_with_confidence_the_threshold_is_certified_and_told_beside_the_plain_on
     deferred = rows["confidence"].astype(np.float32) < np.float32(record["threshold"])
     assert record["deferral_rate"] == pytest.approx(deferred.mean()) and record["measured_s"] is None
     told = capsys.readouterr().out
-    assert "certified on its 60 examples by an exact paired test, valid at any n (without confidence: 0." in told
+    assert "certified on 60 calibration examples by an exact paired test, valid at any n (without confidence: 0." in told
     assert set(record) == set(plain["chosen"])
 
 
@@ -144,6 +145,40 @@ def test_where_nothing_can_be_certified_the_numbers_are_told_and_nothing_is_writ
     with pytest.raises(UserError, match=message):
         choose(str(folder), keep=0.99, confidence=0.95)
     assert (folder / "cascade.json").read_bytes() == before
+
+
+def regroup(folder, groups):
+    path = folder / "calibration_predictions.parquet"
+    pd.read_parquet(path).assign(group=groups).to_parquet(path)
+
+
+def test_the_certificate_says_how_many_independent_groups_it_rests_on(folder, capsys):
+    regroup(folder, np.arange(N) // 2)
+    choose(str(folder), keep=0.6, confidence=0.9)
+    assert "certified on 60 calibration examples in 30 independent groups by a betting test" in capsys.readouterr().out
+
+
+def test_too_few_groups_are_refused_with_what_it_takes(folder):
+    regroup(folder, np.arange(N) // 20)
+    message = (
+        r"^60 calibration examples in 3 independent groups are too few to keep 0\.9 of tier 2 with 95 % confidence: it "
+        r"takes about \d+ groups to certify any threshold at all, and (about|more than) [\d,]+ groups for the one chosen "
+        r"without confidence\. cascade\.json is unchanged\.$"
+    )
+    with pytest.raises(UserError, match=message):
+        choose(str(folder), keep=0.9, confidence=0.95)
+
+
+def test_rows_of_an_earlier_version_are_not_certified_on(folder):
+    path = folder / "calibration_predictions.parquet"
+    pd.read_parquet(path).drop(columns="group").to_parquet(path)
+    message = (
+        rf"^{path} doesn't say which rows are independent of one another, and engines may have been chosen on them: an "
+        r"earlier version wrote it\. Run the cascade stage again to certify\.$"
+    )
+    with pytest.raises(UserError, match=message):
+        choose(str(folder), keep=0.8, confidence=0.95)
+    choose(str(folder), keep=0.8)
 
 
 @pytest.mark.parametrize("metric", ["f1", "mcc"])
