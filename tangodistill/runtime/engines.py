@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +19,7 @@ from tangodistill.data.windows import WindowEncoder, Windows
 from tangodistill.latency.cores import available_cores
 from tangodistill.runtime.cascade_folder import TierRecord
 from tangodistill.runtime.engine_key import Lengths, engine_key
+from tangodistill.runtime.forked import PerProcess
 from tangodistill.user_error import UserError
 
 PRECISIONS = {
@@ -58,7 +60,7 @@ class TierFacts:
 class Engine(ABC):
     """One tier, run on the CPU. An example's outputs don't depend on its batch (but for the precision `int8`).
 
-    Several threads may use one engine at a time.
+    Several threads may use one engine at a time, and a forked child goes on with one of its own.
 
     Args:
         facts: of the tier.
@@ -86,7 +88,7 @@ class Engine(ABC):
         self.cores = available_cores()
         self.threads = threads and min(threads, self.cores)
         self.passes_at_once = self.cores // self.threads if self.threads else 1
-        self._pool = ThreadPoolExecutor(self.passes_at_once) if self.passes_at_once > 1 else None
+        self._pool = PerProcess(partial(ThreadPoolExecutor, self.passes_at_once))
 
     @classmethod
     @abstractmethod
@@ -194,7 +196,7 @@ class Engine(ABC):
         pad_to = self.max_length if self._pads(pad_to_max) else None
         plan = length_batches(tokens.lengths, batch_size, self.facts.exact_length)
         passes = (lambda rows=rows: self._forward(tokens.batch(rows, pad_to)) for rows in plan)
-        one_by_one = batch_size == 1 or self._pool is None
+        one_by_one = batch_size == 1 or self.passes_at_once == 1
         yield from zip(plan, (run() for run in passes) if one_by_one else self._side_by_side(passes), strict=True)
 
     def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
@@ -207,8 +209,9 @@ class Engine(ABC):
     def _side_by_side(self, passes: Iterator[Callable[[], np.ndarray]]) -> Iterator[np.ndarray]:
         """Results in order, while a few passes more are under way."""
         waiting: deque[Future] = deque()
+        pool = self._pool.get()
         for run in passes:
-            waiting.append(self._pool.submit(run))
+            waiting.append(pool.submit(run))
             if len(waiting) > 2 * self.passes_at_once:
                 yield waiting.popleft().result()
         while waiting:

@@ -3,10 +3,11 @@
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tokenizers import Tokenizer
 
@@ -15,6 +16,7 @@ from tangodistill.data.windows import WindowEncoder
 from tangodistill.runtime.cascade_folder import GRAPHS
 from tangodistill.runtime.engine_key import Lengths, lengths_name
 from tangodistill.runtime.engines import Engine, TierFacts
+from tangodistill.runtime.forked import PerProcess
 from tangodistill.user_error import UserError
 
 FACTS = "tier.json"
@@ -78,16 +80,26 @@ class ExportedEngine(Engine):
         lengths = None if length_configuration is None else tuple(length_configuration)
         facts, encoder, graph = read_exported(folder, precision, max_length, lengths)
         engine = cls(facts, encoder, precision, threads, lengths)
-        try:
-            engine._open(graph)
-        except Exception as error:  # those of the engines share no base class
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise UserError(f"{graph} cannot be read ({reason}). Run `python -m tangodistill export` again.") from error
+        engine._opened = PerProcess(partial(_open_same, graph, graph.stat(), engine._opener(graph)))
+        engine._opened.get()  # so that what is wrong with the graph is told now
         return engine
 
     @abstractmethod
-    def _open(self, graph: Path) -> None:
-        """Make ready to run the graph in this engine's precision and threads."""
+    def _opener(self, graph: Path) -> Callable[[], Any]:
+        """What makes the graph ready to run, in this engine's precision and threads."""
+
+
+def _open_same(graph: Path, loaded: os.stat_result, opener: Callable[[], Any]) -> Any:
+    """The graph that was loaded first: a forked child that opens its own must not find another one in its place."""
+    try:
+        now = graph.stat()
+        opened = opener()
+    except Exception as error:  # those of the engines share no base class
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise UserError(f"{graph} cannot be read ({reason}). Run `python -m tangodistill export` again.") from error
+    if (now.st_size, now.st_mtime_ns) != (loaded.st_size, loaded.st_mtime_ns):
+        raise UserError(f"{graph} has been written anew since the cascade was loaded. Load the cascade again.")
+    return opened
 
 
 def _facts(content: dict) -> TierFacts:

@@ -1,5 +1,6 @@
 """The ONNX Runtime engine: runs what `export` wrote."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,13 @@ class OnnxEngine(ExportedEngine):
 
     name = "onnxruntime"
 
-    def _open(self, graph: Path) -> None:
+    def _opener(self, graph: Path) -> Callable[[], onnxruntime.InferenceSession]:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = self.threads or self.cores
         options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-        self._names = [node.name for node in self._session.get_inputs()]
+        return lambda: onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
     def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        return self._session.run(None, {name: inputs[name] for name in self._names})[0]
+        session = self._opened.get()
+        return session.run(None, {node.name: inputs[node.name] for node in session.get_inputs()})[0]

@@ -18,6 +18,7 @@ from tangodistill.models.length_configuration import checked
 from tangodistill.positions import position_limit
 from tangodistill.runtime.engine_key import Lengths, lengths_name
 from tangodistill.runtime.engines import Engine, TierFacts
+from tangodistill.runtime.forked import with_openmp
 from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.user_error import UserError
 
@@ -66,8 +67,11 @@ class TorchEngine(Engine):
             raise UserError(f"{folder} has one output (a regression head); a tier needs two labels or more.")
         return cls(model, tokenizer, max_length, threads, precision, length_configuration)
 
-    @torch.inference_mode()
     def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        return with_openmp(self._run, inputs)
+
+    @torch.inference_mode()
+    def _run(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         threads = self.threads or min(torch.get_num_threads(), self.cores)
         if torch.get_num_threads() != threads:  # a thread's own setting, in PyTorch
             torch.set_num_threads(threads)
