@@ -102,9 +102,9 @@ def check(verb: str, arguments: list[str]) -> None:
 
 
 def command_parser(verb: str) -> Any:
-    from jsonargparse import ArgumentParser
+    from tangodistill.parsers import NestedNull
 
-    parser = ArgumentParser(
+    parser = NestedNull(
         prog=f"{PROGRAM} {verb}",
         description=VERBS[verb],
         exit_on_error=False,

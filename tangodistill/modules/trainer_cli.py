@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import tangodistill.modules  # noqa: F401  (so that class names need no module path)
 from tangodistill.modules.progress_bar import TrainerProgress
+from tangodistill.parsers import NestedNull
 from tangodistill.stage import exclusive
 from tangodistill.user_error import UserError
 
@@ -40,6 +41,10 @@ NOT_HELPFUL_WARNINGS = (
     "LightningCLI's args parameter.*",
     ".*in eval mode at the start of training.*",  # a frozen backbone is meant to be
 )
+
+
+class TrainerParser(NestedNull, LightningArgumentParser):
+    """Lightning's parser, with `null` meaning null at any depth."""
 
 
 class TrainerCLI(LightningCLI):
@@ -68,6 +73,7 @@ class TrainerCLI(LightningCLI):
             subclass_mode_model=True,
             subclass_mode_data=True,
             save_config_callback=None,
+            parser_class=TrainerParser,
             parser_kwargs={"prog": program, **options, verb: {**options, "description": description}},
             args=[verb, *arguments],
         )
