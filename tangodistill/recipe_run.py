@@ -21,6 +21,8 @@ Execute = Callable[[str, list[str]], Any]
 RUN_LOGGER = "tangodistill.report.tracking.RunLogger"
 
 RESUMING_VERBS = ("augment", "label", "search")
+SOURCES = ("source", "validation", "test")
+"""Keys of a dataset that count by the contents of what they name."""
 NOT_SEMANTIC = (
     "trainer.logger",
     "trainer.default_root_dir",
@@ -47,7 +49,8 @@ class RecipeRun:
     """Data that was found to be sound."""
 
     def run(self, first: str | None = None, last: str | None = None, force: Sequence[str] = ()) -> None:
-        """Runs the stages from `first` to `last`; earlier ones are taken as they are, `force` ones made anew."""
+        """Runs the stages from `first` to `last`; earlier ones that they read are taken as they are, `force` ones made
+        anew."""
         for name in force:
             self.recipe.stage(name)
         names = [stage.name for stage in self.recipe.stages]
@@ -59,10 +62,16 @@ class RecipeRun:
             for stage in self.recipe.stages:
                 self._wire(stage)
             self._check(self.recipe.stages[start:stop])
-            for stage in self.recipe.stages[:start]:
-                self._require(stage, f"--from {first}")
+            for source in self._read_by(self.recipe.stages[start:stop]):
+                if source in self.recipe.stages[:start]:
+                    self._require(source, f"--from {first}")
             for stage in self.recipe.stages[start:stop]:
                 self._advance(stage, forced=stage.name in force)
+
+    def _read_by(self, stages: list[Stage]) -> list[Stage]:
+        """The stages whose results others read."""
+        named = {source for stage in stages for sources in stage.inputs.values() for source in as_list(sources)}
+        return [stage for stage in self.recipe.stages if stage.name in named or "." in named]
 
     def _wire(self, stage: Stage) -> None:
         """Points a stage's input and output keys, and its logger, into the run's folder."""
@@ -109,14 +118,17 @@ class RecipeRun:
             key: " ".join(self._identity(stage, source) for source in as_list(sources))
             for key, sources in stage.inputs.items()
         }
+        named = {key: {"stage": " ".join(as_list(sources))} for key, sources in stage.inputs.items()}
         skipped = [*NOT_SEMANTIC, stage.output, *stage.inputs]
         if stage.dataset:
-            inputs[stage.dataset] = _fingerprint(get_key(stage.config, stage.dataset))
-            skipped += [f"{stage.dataset}.{key}" for key in ("source", "validation", "test")]
+            dataset = get_key(stage.config, stage.dataset)
+            inputs[stage.dataset] = _fingerprint(dataset)
+            named[stage.dataset] = {key: dataset.get(key) for key in SOURCES}
+            skipped += [f"{stage.dataset}.{key}" for key in SOURCES]
         for key in [*stage.files, *([stage.teacher] if stage.teacher else [])]:
             path = Path(str(get_key(stage.config, key)))
             if path.exists():
-                inputs[key] = content_hash(path)
+                inputs[key], named[key] = content_hash(path), {"path": str(path)}
                 skipped.append(key)
         prefixes = [".".join(full_key(stage.config, key)) for key in skipped]
         settings = {
@@ -125,7 +137,7 @@ class RecipeRun:
             if not any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)
         }
         seed = stage.config.get("seed_everything", stage.config.get("seed"))
-        return StageRecord(stage.name, stage.verb, settings, inputs, seed=seed, machine=describe_host())
+        return StageRecord(stage.name, stage.verb, settings, inputs, named, seed=seed, machine=describe_host())
 
     def _identity(self, stage: Stage, source: str) -> str:
         if source != ".":
@@ -148,9 +160,10 @@ class RecipeRun:
             return
         cut_off = folder.was_cut_off(wanted) and not forced
         resumes = cut_off and _can_resume(stage, folder)
+        known = done or folder.unfinished()
         self._check_data(stage)
         folder.begin(wanted, resumes)
-        self.say(f"[{stage.name}] {_reason(cut_off, resumes, forced, done, wanted)}")
+        self.say(f"[{stage.name}] {_reason(cut_off, resumes, forced, known, wanted)}")
         began = time.monotonic()
         self.execute(stage.verb, self._arguments(stage, folder))
         write_yaml(folder.work / "config.yaml", stage.config)
@@ -197,11 +210,12 @@ def _fingerprint(mapping: Any) -> str:
     return dataset_fingerprint(DatasetConfig(**mapping))
 
 
-def _reason(cut_off: bool, resumes: bool, forced: bool, done: StageRecord | None, wanted: StageRecord) -> str:
+def _reason(cut_off: bool, resumes: bool, forced: bool, known: StageRecord | None, wanted: StageRecord) -> str:
+    """Why a stage runs; `known` is what it was made from, or begun from, before."""
     if cut_off:
         return "was cut off, resumes" if resumes else "was cut off, begins again"
     if forced:
         return "runs anew: --force"
-    if done is None:
+    if known is None:
         return "runs"
-    return f"runs anew: {'; '.join(done.differences(wanted))}"
+    return f"runs anew: {'; '.join(known.differences(wanted))}"

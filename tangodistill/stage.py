@@ -35,6 +35,8 @@ class StageRecord:
     """Semantic keys of the stage's configuration, dotted; no loggers, workers, progress bars, output paths."""
     inputs: dict[str, str]
     """Configuration key -> identity of what it names: an upstream stage's result, a dataset, a local file."""
+    named: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Input's key -> how it was given, to tell what changed; not what it depends on."""
     seed: int | None = None
     version: str = __version__
     machine: dict[str, Any] = field(default_factory=dict)
@@ -58,12 +60,25 @@ class StageRecord:
         changes = [] if self.verb == other.verb else [f"verb {self.verb} -> {other.verb}"]
         for key in sorted(self.settings.keys() | other.settings.keys()):
             old, new = (record.settings.get(key, "unset") for record in (self, other))
-            if old != new:
-                changes.append(f"{key} {old} -> {new}")
+            if _digest(old) != _digest(new):  # as the hash sees it: 1 and 1.0 are two
+                changes.append(f"{key} {_short(old)} -> {_short(new)}")
         for key in sorted(self.inputs.keys() | other.inputs.keys()):
             if self.inputs.get(key) != other.inputs.get(key):
-                changes.append(f"new contents of {key}")
+                changes.append(f"new contents of {key}{_renamed(self.named.get(key, {}), other.named.get(key, {}))}")
         return changes
+
+
+def _renamed(old: dict[str, str], new: dict[str, str]) -> str:
+    """What an input is now, and what it was where it was recorded under another name."""
+    both = [name for name in new if name in old and old[name] != new[name]]
+    changed = [f"{name} {_short(old[name])} -> {_short(new[name])}" for name in both]
+    parts = changed or [f"{name} {_short(value)}" for name, value in new.items() if value is not None]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _digest(value: Any) -> str:
@@ -104,9 +119,13 @@ class StageFolder:
             self._replaced.rename(self.final)
         shutil.rmtree(self._replaced, ignore_errors=True)
 
+    def unfinished(self) -> StageRecord | None:
+        """The record of work that was cut off."""
+        return read_record(self.work)
+
     def was_cut_off(self, record: StageRecord) -> bool:
         """Whether the work folder holds the same work, not finished."""
-        unfinished = read_record(self.work)
+        unfinished = self.unfinished()
         return unfinished is not None and unfinished.hash == record.hash
 
     def begin(self, record: StageRecord, resumes: bool) -> None:

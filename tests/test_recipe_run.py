@@ -203,3 +203,46 @@ def test_a_bad_table_leaves_nothing_behind(workshop):
     ):
         workshop.run()
     assert not workshop.executed and not list(workshop.out.glob(".work/*"))
+
+
+def test_what_runs_anew_names_each_input_that_changed_and_how_it_was_called(workshop):
+    workshop.run()
+    other = workshop.folder / "other.csv"
+    other.write_text("text,label\nc,0\nd,1\n")
+    workshop.run(f"data.source={other}", "label.batch_size=16")
+    assert workshop.said[0] == f"[teacher] runs anew: new contents of data (source {workshop.table} -> {other})"
+    assert workshop.said[2] == "[label] runs anew: batch_size 8 -> 16; new contents of teacher (stage teacher)"
+    other.write_text("text,label\ne,0\nf,1\n")
+    workshop.run(f"data.source={other}", "label.batch_size=16")
+    assert workshop.said[0] == f"[teacher] runs anew: new contents of data (source {other})"
+
+
+def test_equal_numbers_of_two_kinds_are_named_too(workshop):
+    workshop.run()
+    workshop.run("label.batch_size=8.0")
+    assert workshop.said[1] == "[label] runs anew: batch_size 8 -> 8.0"
+
+
+def test_work_that_was_cut_off_and_meant_something_else_says_what(workshop):
+    workshop.dies_in = "label"
+    with pytest.raises(KeyboardInterrupt):
+        workshop.run()
+    workshop.dies_in = None
+    workshop.run("label.batch_size=16")
+    assert workshop.said[1] == "[label] runs anew: batch_size 8 -> 16"
+
+
+def test_from_asks_for_no_stage_that_is_not_read(workshop):
+    assert workshop.run(last="teacher") == ["teacher"]
+    recipe = workshop.folder / "recipe"
+    (recipe / "augment.yaml").write_text("{output: x}")
+    lines = STAGES.replace("\n  - {name: label", "\n  - {name: augment, verb: augment, file: augment.yaml, "
+                           "output: output}\n  - {name: label")  # fmt: skip
+    (recipe / "recipe.yaml").write_text(f"stages:{lines}")
+    workshop.out.joinpath("teacher").rename(workshop.folder / "away")
+    assert workshop.run(first="augment", last="augment") == ["augment"]
+    with pytest.raises(UserError) as error:
+        workshop.run(first="augment", last="label")
+    assert str(error.value) == f"--from augment needs the result of stage teacher in {workshop.out}: run it first."
+    with pytest.raises(UserError, match="--from report needs the result of stage teacher"):
+        workshop.run(first="report")
