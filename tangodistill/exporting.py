@@ -18,6 +18,7 @@ from tangodistill.lengths.front import read_front
 from tangodistill.models.dynamic_tinybert import DynamicBert
 from tangodistill.models.length_configuration import Lengths, checked
 from tangodistill.progress import Progress
+from tangodistill.runtime.answers import check_finite, is_finite
 from tangodistill.runtime.cascade_folder import EXPORT_RECORD
 from tangodistill.runtime.engine_key import engine_key, lengths_name, split_key
 from tangodistill.runtime.engines import BATCH_DEPENDENT, PRECISIONS
@@ -55,6 +56,8 @@ class Agreement:
     """Why it may not be used."""
     role: str = CHOSEN_ON
     """Of the examples."""
+    not_finite: int = 0
+    """Examples for which it gave no finite numbers."""
 
 
 def export(
@@ -169,6 +172,7 @@ def _export_tier(
     wanted = [key for key in ALL if key in formats and _offered(key, tier, reference)]
     _write_graphs(pair, tier, reference, {key.partition("-")[2] for key in wanted if not key.startswith("torch")})
     expected = pair.outputs(reference)
+    check_finite(expected, tier)
     engines = (pair.engine(tier, engine_key(*key.split("-"), lengths)) for key in wanted)
     found = [_agreement(pair, tier, engine.key, pair.outputs(engine), expected) for engine in engines]
     for row in found:
@@ -208,6 +212,8 @@ def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions:
 
 
 def _agreement(pair: TierPair, tier: int, key: str, outputs: np.ndarray, expected: np.ndarray) -> Agreement:
+    finite = is_finite(outputs)
+    outputs = np.where(finite[:, None], outputs, 0)  # counted as some answer, which costs nothing: it is refused
     return Agreement(
         tier=tier,
         key=key,
@@ -215,10 +221,13 @@ def _agreement(pair: TierPair, tier: int, key: str, outputs: np.ndarray, expecte
         torch_metric=pair.score(expected),
         same_labels=float(pair.readout.same(outputs, expected).mean()),
         max_difference=pair.readout.difference(outputs, expected),
+        not_finite=int((~finite).sum()),
     )
 
 
 def _objection(row: Agreement, metric_title: str, max_drop: float, min_same: float) -> str | None:
+    if row.not_finite:
+        return f"gives no finite numbers for {row.not_finite} of the examples"
     if row.torch_metric - row.metric > max_drop:
         return f"loses {row.torch_metric - row.metric:.4f} of {metric_title}; {max_drop:.4g} is allowed"
     if row.same_labels < min_same:

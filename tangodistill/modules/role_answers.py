@@ -12,7 +12,7 @@ import pandas as pd
 from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.graded import mean_score
 from tangodistill.cascade.outcomes import GRADES, ClassOutcomes, Outcomes, outcomes_of
-from tangodistill.runtime.answers import Readout
+from tangodistill.runtime.answers import Readout, check_finite
 
 
 @dataclass
@@ -151,6 +151,8 @@ def joined(batches: list[dict[str, Any]], readout: Readout, positive: int = 1) -
     columns = ("example_ids", "texts", "pairs", "groups")
     ids, texts, pairs, groups = ([x for batch in batches for x in batch[name] or ()] for name in columns)
     outputs = tuple(np.concatenate([batch["outputs"][tier] for batch in batches]) for tier in (0, 1))
+    for tier, found in enumerate(outputs, 1):
+        check_finite(found, tier)
     if "gold" in batches[0]:
         gold = [answers for batch in batches for answers in batch["gold"]]
         return SpanAnswers(ids, texts, pairs, outputs, readout, groups, gold)

@@ -12,29 +12,34 @@ from tangodistill.cascade.outcomes import graded_columns
 from tangodistill.cascade.threshold_grid import probability_grid, threshold_grid
 from tangodistill.data.spans import SPAN_SCORES
 from tangodistill.runtime.engines import Engine, label_columns
+from tangodistill.runtime.input_rows import is_blank
 from tangodistill.user_error import UserError
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer."""
+    """One answer, or in `error` why there is none: then the other fields are None, but for the tier that failed."""
 
-    label: str
-    probability: float  # of the label, by the tier that answered
-    tier: int  # 1 or 2
-    confidence: float  # of the first tier: what the threshold was compared with
+    label: str | None = None
+    probability: float | None = None  # of the label, by the tier that answered
+    tier: int | None = None  # 1 or 2
+    confidence: float | None = None  # of the first tier: what the threshold was compared with
+    blank: bool = False  # there was nothing to read in the text, or in one of the two
+    error: str | None = None
 
 
 @dataclass(frozen=True)
 class SpanPrediction:
-    """One answer to a question: a piece of its context, ``context[start:end]``."""
+    """One answer to a question: a piece of its context, ``context[start:end]``; or in `error` why there is none."""
 
-    answer: str
-    start: int
-    end: int
-    probability: float  # of the span, by the tier that answered
-    tier: int  # 1 or 2
-    confidence: float  # of the first tier: what the threshold was compared with
+    answer: str | None = None
+    start: int | None = None
+    end: int | None = None
+    probability: float | None = None  # of the span, by the tier that answered
+    tier: int | None = None  # 1 or 2
+    confidence: float | None = None  # of the first tier: what the threshold was compared with
+    blank: bool = False  # there was nothing to read in the question or the context
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,28 @@ class Answers:
         return self.outputs.argmax(axis=1)
 
 
+def is_finite(outputs: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether a tier's outputs (n, k) are numbers that an answer can be read from."""
+    return np.isfinite(outputs).all(axis=1)
+
+
+def not_finite(tier: int, row: int) -> str:
+    return f"row {row}: tier {tier} gave no finite numbers (nan or infinity), so there is no answer."
+
+
+def check_finite(outputs: np.ndarray, tier: int, rows: np.ndarray | None = None) -> None:
+    """Raise a UserError that names the first row without finite outputs (n, k); `rows` (n,) are their numbers."""
+    wrong = np.flatnonzero(~is_finite(outputs))
+    if len(wrong):
+        raise UserError(not_finite(tier, int(wrong[0] if rows is None else rows[wrong[0]])))
+
+
 class Readout(Protocol):
-    """How outputs are read."""
+    """How outputs are read, where they are finite."""
 
     score: str
     """Of the first tier's confidence."""
+    answer_type: type[Prediction] | type[SpanPrediction]
 
     @property
     def thresholds(self) -> np.ndarray:
@@ -86,10 +108,10 @@ class Readout(Protocol):
         outputs: np.ndarray,
         tier: int,
         confidence: np.ndarray,
-        stands: np.ndarray,
-        contexts: Sequence[str] | None = None,
-    ) -> list[Prediction | SpanPrediction | None]:
-        """One tier's predictions (n,) from its outputs (n, k); None where one doesn't stand."""
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+    ) -> list[Prediction | SpanPrediction]:
+        """One tier's predictions (n,) from its outputs (n, k) for the texts."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +120,13 @@ class LabelReadout:
 
     >>> logits = np.array([[0.0, 1.0], [1.0, 0.0]])
     >>> readout = LabelReadout(("no", "yes"))
-    >>> readout.predictions(logits, 1, np.array([0.75, 0.5]), np.array([True, False]))
-    [Prediction(label='yes', probability=0.7310585786300049, tier=1, confidence=0.75), None]
+    >>> [(answer.label, answer.blank) for answer in readout.predictions(logits, 1, np.array([0.7, 0.7]), ["hm", " "])]
+    [('yes', False), ('no', True)]
     """
 
     label_names: tuple[str, ...]
     score: str = "max_probability"
+    answer_type = Prediction
 
     @property
     def thresholds(self) -> np.ndarray:
@@ -129,15 +152,15 @@ class LabelReadout:
         outputs: np.ndarray,
         tier: int,
         confidence: np.ndarray,
-        stands: np.ndarray,
-        contexts: Sequence[str] | None = None,
-    ) -> list[Prediction | None]:
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+    ) -> list[Prediction]:
         labels = outputs.argmax(axis=1)
         probabilities = softmax(outputs)[np.arange(len(labels)), labels]
-        columns = (labels.tolist(), probabilities.tolist(), confidence.tolist(), stands.tolist())
+        columns = (labels.tolist(), probabilities.tolist(), confidence.tolist(), _blanks(texts, pairs))
         return [
-            Prediction(self.label_names[label], probability, tier, sure) if answered else None
-            for label, probability, sure, answered in zip(*columns, strict=True)
+            Prediction(self.label_names[label], probability, tier, sure, blank)
+            for label, probability, sure, blank in zip(*columns, strict=True)
         ]
 
 
@@ -146,11 +169,13 @@ class SpanReadout:
     """Outputs are first character, the one behind the last, and the probability, which is the confidence.
 
     >>> outputs = np.array([[4, 9, 0.5]], np.float32)
-    >>> SpanReadout().predictions(outputs, 1, np.array([0.5]), np.array([True]), ["the river"])
-    [SpanPrediction(answer='river', start=4, end=9, probability=0.5, tier=1, confidence=0.5)]
+    >>> answer = SpanReadout().predictions(outputs, 1, np.array([0.5]), ["what?"], ["the river"])[0]
+    >>> answer.answer, answer.start, answer.end
+    ('river', 4, 9)
     """
 
     score: str = "max_probability"
+    answer_type = SpanPrediction
 
     @property
     def thresholds(self) -> np.ndarray:
@@ -183,15 +208,21 @@ class SpanReadout:
         outputs: np.ndarray,
         tier: int,
         confidence: np.ndarray,
-        stands: np.ndarray,
-        contexts: Sequence[str] | None = None,
-    ) -> list[SpanPrediction | None]:
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+    ) -> list[SpanPrediction]:
         starts, ends = outputs[:, :2].astype(int).T.tolist()
-        columns = (contexts, starts, ends, outputs[:, 2].tolist(), confidence.tolist(), stands.tolist())
+        columns = (pairs, starts, ends, outputs[:, 2].tolist(), confidence.tolist(), _blanks(texts, pairs))
         return [
-            SpanPrediction(context[start:end], start, end, probability, tier, sure) if answered else None
-            for context, start, end, probability, sure, answered in zip(*columns, strict=True)
+            SpanPrediction(context[start:end], start, end, probability, tier, sure, blank)
+            for context, start, end, probability, sure, blank in zip(*columns, strict=True)
         ]
+
+
+def _blanks(texts: Sequence[str], pairs: Sequence[str] | None) -> list[bool]:
+    if pairs is None:
+        return [is_blank(text) for text in texts]
+    return [is_blank(text) or is_blank(pair) for text, pair in zip(texts, pairs, strict=True)]
 
 
 def readout_of(label_names: Sequence[str], score: str) -> Readout:

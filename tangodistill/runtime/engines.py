@@ -178,16 +178,26 @@ class Engine(ABC):
             yield from self._passes(tokens, batch_size, pad_to_max)
 
     def _spans(self, windows: Windows, batch_size: int, pad_to_max: bool) -> np.ndarray:
-        """(n, 3) first character, the one behind the last, and probability of each example's answer."""
+        """(n, 3) first character, the one behind the last, and probability of each example's answer.
+
+        All nan where the model gave a logit of its tokens that is not finite.
+        """
         score = SPAN_SCORES[self.span_score]
         first, last = np.empty((2, len(windows), *score.shape), np.int64)
         value = np.empty((len(windows), *score.shape))
+        broken = np.zeros(len(windows), bool)
         for rows, (start, end) in self._passes(windows.tokens, batch_size, pad_to_max):
             real = np.arange(start.shape[1]) < windows.lengths[rows, None]
             inside = windows.in_context(rows, start.shape[1])
+            wrong = ~(np.isfinite(start) & np.isfinite(end) | ~real).all(axis=1)
+            if wrong.any():
+                start, end = np.where(wrong[:, None], 0, [start, end])
+            broken[rows] = wrong
             first[rows], last[rows], value[rows] = score.of_windows(start, end, real, inside)
         answers = score.of_examples(windows, first, last, value)
-        return np.stack([answers.start, answers.end, answers.confidence], axis=1).astype(np.float32)
+        outputs = np.stack([answers.start, answers.end, answers.confidence], axis=1).astype(np.float32)
+        outputs[windows.example[broken]] = np.nan  # of one window: the answer may have lain there
+        return outputs
 
     def _passes(
         self, tokens: TokenizedTexts, batch_size: int, pad_to_max: bool

@@ -2,21 +2,23 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from tangodistill.data.chunks import chunks
 from tangodistill.latency.machine import cpu_model
 from tangodistill.runtime.answer_queue import AnswerQueue, Chunk, Tier
-from tangodistill.runtime.answers import Answers, Prediction, SpanPrediction, readout_of
+from tangodistill.runtime.answers import Answers, Prediction, SpanPrediction, check_finite, readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade
-from tangodistill.runtime.chunks import chunks, punctual_chunks
 from tangodistill.runtime.engines import BATCH_DEPENDENT, Engine, recorded_engine
+from tangodistill.runtime.input_rows import checked, is_pair, rows_of
+from tangodistill.runtime.slow_rows import punctual_chunks
 from tangodistill.user_error import UserError
 
 Answer = Prediction | SpanPrediction
-CHUNK_ROWS = 8192  # of an endless input, how many are tokenised and run at a time
+CHUNK_ROWS = 8192  # of an endless input, how many are drawn and run at a time
+CHUNK_CHARACTERS = 4_000_000  # or fewer rows, where those hold as many
 HELD_ROWS = 4 * CHUNK_ROWS  # how many answers may wait for one that is deferred
 
 
@@ -77,15 +79,25 @@ class CascadePredictor:
     ) -> Answer | list[Answer]:
         """One example gives one Prediction; several give a list in their order. Examples of pair tasks are tuples.
 
+        Several are a list, a column (a Series, an array of strings, Arrow's), or whatever else gives one after the
+        other. A text without anything to read in it is answered, and the answer's `blank` says so.
+
         Raises:
-            UserError: a row that is no text, or no pair of texts where the cascade wants pairs; names the row.
+            UserError: it is a table or nothing of texts; a row is no text, or no pair of texts where the cascade wants
+                pairs, or a tier gave no finite number for it; names the row.
         """
-        if isinstance(texts, str) or (len(self.text_columns) == 2 and _is_pair(texts)):
-            columns = self._columns([texts], first_row=0)
-            answers = self.answer(*columns, threshold)
-            tier, stands = int(answers.tier[0]), np.ones(1, bool)
-            return self.readout.predictions(answers.outputs, tier, answers.confidence, stands, columns[1])[0]
-        return list(self.predict_iter(texts, threshold))
+        if isinstance(texts, str) or (len(self.text_columns) == 2 and is_pair(texts)):
+            chunk, _ = self._checked_rows([texts], 0, strict=True)
+            answers = self.answer(chunk.texts, chunk.pairs, threshold)
+            tier = int(answers.tier[0])
+            return self.readout.predictions(answers.outputs, tier, answers.confidence, chunk.texts, chunk.pairs)[0]
+        answers = []
+        drawn = chunks(rows_of(texts, self.text_columns), CHUNK_ROWS, CHUNK_CHARACTERS)
+        for answer in self._stream(drawn, self._checked(threshold), strict=True):
+            if answer.error is not None:
+                raise UserError(answer.error)
+            answers.append(answer)
+        return answers
 
     def predict_iter(
         self,
@@ -95,44 +107,42 @@ class CascadePredictor:
     ) -> Iterator[Answer]:
         """Predictions of an input of any length, in its order, in constant memory.
 
-        The next rows are drawn and tokenised while the engines run. What the first tier defers queues until it fills
-        batches of the second tier's best size, over the bounds of chunks too; the rest runs at the end.
+        A row that can't be answered, since it is no text or a tier gave no finite number for it, has the reason in its
+        prediction's `error`, and the others are answered.
+
+        What the first tier defers queues until it fills batches of the second tier's best size, over the bounds of
+        chunks too; the rest runs at the end. Rows are drawn in the caller's own thread, a chunk at a time, and the next
+        chunk only when this one's answers have been taken.
 
         Args:
             rows: texts, or pairs of texts.
             threshold: instead of the cascade's own.
             max_wait_ms: no row waits longer than this for others to be answered with, beside the time of the engines:
-                for inputs that come slowly. None: the input is there to be read.
+                for inputs that come slowly. Then, and only then, `rows` are drawn in another thread: what must stay in
+                the thread that made it (a connection of sqlite3) can't be drawn from so. None: the input is there to
+                be read.
+
+        Raises:
+            UserError: `rows` is no column of texts, but a table or a single value.
         """
-        threshold = self._checked(threshold)
-        drawn = (
-            chunks(rows, CHUNK_ROWS) if max_wait_ms is None else punctual_chunks(rows, CHUNK_ROWS, max_wait_ms / 1000)
-        )
-        queue = AnswerQueue(self.first, self.second, self.readout, threshold)
-        for chunk in self._tokenised_ahead(drawn):
-            queue.add(chunk)
-            queue.run_second(everything=max_wait_ms is not None or len(queue) > HELD_ROWS)
+        found, threshold = rows_of(rows, self.text_columns), self._checked(threshold)
+        if max_wait_ms is None:
+            return self._stream(chunks(found, CHUNK_ROWS, CHUNK_CHARACTERS), threshold)
+        drawn = punctual_chunks(found, CHUNK_ROWS, CHUNK_CHARACTERS, max_wait_ms / 1000)
+        return self._stream(drawn, threshold, at_once=True)
+
+    def _stream(
+        self, drawn: Iterator[list], threshold: np.float32, at_once: bool = False, strict: bool = False
+    ) -> Iterator[Answer]:
+        """Answers to chunks of rows; `at_once` lets none wait for the next chunk, `strict` raises what is no text."""
+        queue, done = AnswerQueue(self.first, self.second, self.readout, threshold), 0
+        for rows in drawn:
+            queue.add(*self._checked_rows(rows, done, strict))
+            done += len(rows)
+            queue.run_second(everything=at_once or len(queue) > HELD_ROWS)
             yield from queue.release()
         queue.run_second(everything=True)
         yield from queue.release()
-
-    def _tokenised_ahead(self, drawn: Iterator[list]) -> Iterator[Chunk]:
-        """Each chunk checked and tokenised for the first tier, one ahead of the one that is used."""
-
-        def prepare(first_row: int) -> Chunk | None:
-            rows = next(drawn, None)
-            if rows is None:
-                return None
-            texts, pairs = self._columns(rows, first_row)
-            return Chunk(texts, pairs, self.first.engine.encoder.encode(texts, pairs))
-
-        with ThreadPoolExecutor(1) as ahead:
-            done, chunk = 0, ahead.submit(prepare, 0).result()
-            while chunk is not None:
-                done += len(chunk.texts)
-                following = ahead.submit(prepare, done)
-                yield chunk
-                chunk = following.result()
 
     def answer(
         self,
@@ -152,6 +162,9 @@ class CascadePredictor:
             texts: n texts. pairs: their n second texts.
             threshold: instead of the cascade's own.
             pad_to_max: pad to each tier's maximum length (the paper's protocol).
+
+        Raises:
+            UserError: a tier gave no finite number for a row; names both.
         """
         started = time.perf_counter()
         threshold = self._checked(threshold)
@@ -160,8 +173,10 @@ class CascadePredictor:
         for rows, batch_outputs in self.first.engine.batches(texts, pairs, self.first.batch_size, pad_to_max):
             outputs[rows] = batch_outputs[:, self.first.columns]
             answered_s[rows] = time.perf_counter() - started
+        check_finite(outputs, 1)
         confidence = self.readout.confidence(outputs)
-        queue = np.flatnonzero(confidence < threshold)
+        deferred = confidence < threshold
+        queue = np.flatnonzero(deferred)
         queued_texts = [texts[row] for row in queue]
         queued_pairs = None if pairs is None else [pairs[row] for row in queue]
         for waiting, batch_outputs in self.second.engine.batches(
@@ -169,7 +184,8 @@ class CascadePredictor:
         ):
             outputs[queue[waiting]] = batch_outputs[:, self.second.columns]
             answered_s[queue[waiting]] = time.perf_counter() - started
-        return Answers(outputs, np.where(confidence < threshold, 2, 1).astype(np.int8), confidence, answered_s)
+        check_finite(outputs[queue], 2, queue)
+        return Answers(outputs, np.where(deferred, 2, 1).astype(np.int8), confidence, answered_s)
 
     def _checked(self, threshold: float | None) -> np.float32:
         threshold = np.float32(self.threshold if threshold is None else threshold)
@@ -177,16 +193,15 @@ class CascadePredictor:
             raise UserError("threshold is not a number; give one between 0 (never defer) and 1.1 (always defer).")
         return threshold
 
-    def _columns(self, rows: list, first_row: int) -> tuple[list[str], list[str] | None]:
-        """Texts and second texts of checked rows."""
-        is_pair_task = len(self.text_columns) == 2
-        for number, row in enumerate(rows, start=first_row):
-            if not (_is_pair(row) if is_pair_task else isinstance(row, str)):
-                wanted = f"a pair of strings ({', '.join(self.text_columns)})" if is_pair_task else "a string"
-                raise UserError(f"row {number}: expected {wanted}, found {_shorten(row)}.")
-        if is_pair_task:
-            return [row[0] for row in rows], [row[1] for row in rows]
-        return rows, None
+    def _checked_rows(self, rows: list, first_row: int, strict: bool) -> tuple[Chunk, dict[int, str]]:
+        """Those that are texts, and what is wrong with the others, which is raised where `strict`."""
+        right, wrong = checked(rows, self.text_columns, first_row)
+        if strict and wrong:
+            raise UserError(next(iter(wrong.values())))
+        if len(self.text_columns) == 2:
+            texts, pairs = ([row[side] for row in right.values()] for side in (0, 1))
+            return Chunk(list(right), texts, pairs), wrong
+        return Chunk(list(right), list(right.values()), None), wrong
 
 
 def _threshold_that_holds(record: CascadeRecord, folder: str | Path) -> float:
@@ -211,12 +226,3 @@ def _threshold_that_holds(record: CascadeRecord, folder: str | Path) -> float:
             "Run `python -m tangodistill tune` and `choose` on the folder here."
         )
     return threshold
-
-
-def _is_pair(row: object) -> bool:
-    return isinstance(row, tuple | list) and len(row) == 2 and all(isinstance(text, str) for text in row)
-
-
-def _shorten(row: object) -> str:
-    text = f"{type(row).__name__} {row!r}" if row is not None else "None"
-    return text if len(text) <= 60 else text[:57] + "..."

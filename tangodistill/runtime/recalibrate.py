@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tangodistill.progress import Progress
-from tangodistill.runtime.answers import readout_of
+from tangodistill.runtime.answers import check_finite, readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
 from tangodistill.runtime.engines import Engine, recorded_engine
 from tangodistill.runtime.measured_files import read_table
@@ -33,6 +33,7 @@ def recalibrate(folder: Path, record: CascadeRecord) -> None:
         engine, columns = readout.of(recorded_engine(folder, tier))
         outputs, seconds = _one_at_a_time(engine, texts, pairs, f"tier {number}")
         outputs = outputs[:, columns]
+        check_finite(outputs, number)
         rows = rows.assign(**readout.columns(number, outputs, pairs, rows.get("gold")))
         rows[f"tier{number}_time_s"] = seconds
         if number == 1:

@@ -5,6 +5,7 @@ from time import sleep
 
 import numpy as np
 import pytest
+from fake_engine import FakeEngine
 
 from tangodistill.cascade.confidence import softmax
 from tangodistill.runtime.answers import Prediction
@@ -25,34 +26,6 @@ def predictor(cascade_folder):
 def pair_predictor(bilstm_folder, bert_folder):
     engines = [TorchEngine.load(bilstm_folder), TorchEngine.load(bert_folder)]
     return CascadePredictor(engines, NAMES, 0.88, (8, 4), text_columns=("question", "sentence"))
-
-
-class FakeEngine:
-    """Knows the logits of each text, and notes the batches that it was asked for."""
-
-    label_names = NAMES
-
-    def __init__(self, name, logits, calls):
-        self.name, self.known, self.calls = name, logits, calls
-
-    @property
-    def encoder(self):
-        return self
-
-    def encode(self, texts, pairs=None):
-        return texts
-
-    def outputs(self, texts, pairs=None, batch_size=1):
-        return np.concatenate([logits for _, logits in self.run(texts, batch_size)])
-
-    def run(self, texts, batch_size=1):
-        return self.batches(texts, None, batch_size)
-
-    def batches(self, texts, pairs=None, batch_size=1, pad_to_max=False):
-        for start in range(0, len(texts), batch_size):
-            rows = np.arange(start, min(start + batch_size, len(texts)))
-            self.calls.append((self.name, [texts[row] for row in rows]))
-            yield rows, np.array([self.known[texts[row]] for row in rows], np.float32)
 
 
 def test_answers_are_the_first_tiers_or_the_seconds(predictor, texts):
