@@ -121,7 +121,8 @@ def _plain_types(text: str) -> str:
 
 
 def _allowed(known: list[str]) -> str:
-    return f" Known here: {', '.join(known)}." if 0 < len(known) <= 12 else " See the verb's --help for the known keys."
+    listed = f" Known here: {', '.join(known)}." if 0 < len(known) <= 12 else ""
+    return listed or " `python -m tangodistill recipes NAME --keys` lists those of a recipe's stages."
 
 
 def keys_of_class(class_path: str) -> list[str]:

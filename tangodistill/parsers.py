@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)  # what stands below a dataclass's fields
 
 
 class NestedNull(ArgumentParser):

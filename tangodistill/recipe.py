@@ -4,7 +4,7 @@ A variant of it, `NAME/small`, is one more file of the folder: other settings fo
 """
 
 import shutil
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class Recipe:
     name: str
     description: str
     stages: list[Stage]
+    given: str = ""
+    """As it is named on the command line."""
 
     def stage(self, name: str) -> Stage:
         names = [stage.name for stage in self.stages]
@@ -96,13 +98,13 @@ def read_recipe(recipe: str) -> Recipe:
         UserError: there is none, or a file of it names an unknown key or stage.
     """
     if folder := _folder_of(recipe):
-        return _read_folder(folder)
+        return replace(_read_folder(folder), given=recipe)
     name, _, variant = recipe.rpartition("/")
     known = [each for name, folder in shipped_recipes().items() for each in (name, *variants_of(name, folder))]
     if name and (folder := _folder_of(name)):
         known = [name, *variants_of(name, folder)]
         if recipe in known:
-            return _with_variant(_read_folder(folder), folder, variant)
+            return replace(_with_variant(_read_folder(folder), folder, variant), given=recipe)
     hint = did_you_mean(recipe, known)
     raise UserError(f"{recipe!r} is neither a folder with a recipe.yaml nor one of {', '.join(known)}.{hint}")
 

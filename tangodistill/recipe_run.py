@@ -91,7 +91,8 @@ class RecipeRun:
                 try:
                     self.check(stage.verb, ["--config", str(path)])
                 except UserError as error:
-                    raise UserError(f"Stage {stage.name}: {error}") from error
+                    keys = f"python -m tangodistill recipes {self.recipe.given} --keys {stage.name}"
+                    raise UserError(f"Stage {stage.name}: {error} Its keys: {keys}") from error
 
     def _check_data(self, stage: Stage) -> None:
         """Reads a stage's data before anything of it is begun, so that a bad table leaves nothing behind."""

@@ -6,6 +6,7 @@ from typing import Literal
 from tangodistill.overrides import Overrides
 from tangodistill.recipe import copy_recipe, read_recipe, shipped_recipes, variants_of
 from tangodistill.recipe_run import RecipeRun
+from tangodistill.user_error import UserError
 from tangodistill.verbs import PROGRAM, check, command_parser, execute_stage, parse, refuse_overridden_flags
 
 
@@ -52,12 +53,23 @@ def run(arguments: list[str]) -> None:
 
 
 def recipes(arguments: list[str]) -> None:
-    """List the shipped recipes, show one's stages, or copy it."""
+    """List the shipped recipes, show one's stages or keys, or copy it."""
     parser = command_parser("recipes")
     parser.add_argument("name", nargs="?", type=str, help="A recipe, to see its stages or to copy it.")
     parser.add_argument("--copy", metavar="FOLDER", type=str, help="Where to put a copy of it, to edit.")
+    parser.add_argument(
+        "--keys",
+        metavar="STAGE",
+        nargs="?",
+        const="",
+        type=str,
+        help="List every key that `run --set STAGE.KEY=VALUE` takes, with its value and a line on it; of one stage, of "
+        "`data`, or of all.",
+    )
     given = parse(parser, arguments)
-    if given.name is None:
+    if given["keys"] is not None:  # a namespace has a method of that name
+        _print_keys(given.name, given["keys"])
+    elif given.name is None:
         for recipe, folder in shipped_recipes().items():
             for name in (recipe, *variants_of(recipe, folder)):
                 print(f"{name:<18} {read_recipe(name).description}")
@@ -72,3 +84,13 @@ def recipes(arguments: list[str]) -> None:
         folder = copy_recipe(given.name, Path(given.copy))
         _, slash, variant = read_recipe(given.name).name.partition("/")
         print(f"Result: {folder}\nNext, edit its files, then: {PROGRAM} run {folder}{slash}{variant}")
+
+
+def _print_keys(name: str | None, stage: str) -> None:
+    if name is None:
+        raise UserError(f"--keys are those of a recipe: {PROGRAM} recipes demo --keys")
+    from tangodistill.recipe_keys import keys_of_recipe
+
+    for key in keys_of_recipe(read_recipe(name), stage or None):
+        print(key)
+    print(f"Next, change one: {PROGRAM} run {name} --set STAGE.KEY=VALUE")
