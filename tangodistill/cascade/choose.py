@@ -25,6 +25,16 @@ class Target:
             allowed = "between 0 and 1" if self.kind == "defer" else "a number of at least 0"
             raise ValueError(f"the target {self.kind} must be {allowed}, got {self.value}")
 
+    def missed_by(self, point: "ChosenPoint", tier2_metric: float) -> str | None:
+        """How a point on other examples falls short of the target, None where it meets it."""
+        reached, unit = {
+            "keep": (point.metric_value / tier2_metric if tier2_metric else np.inf, "of tier 2"),
+            "max_ms": (point.per_example_ms, "ms per example"),
+            "defer": (point.deferral_rate, "of the examples deferred"),
+        }[self.kind]
+        short = point.metric_value < self.value * tier2_metric if self.kind == "keep" else reached > self.value
+        return f"{reached:.5g} {unit} where {self.value:.5g} was asked for" if short else None
+
     def __str__(self) -> str:
         return {
             "keep": f"keep {self.value:.4g} of tier 2",
@@ -41,6 +51,8 @@ class ChosenPoint:
     """A float32 value: the answer of tier 1 stands unless its confidence is below."""
     deferral_rate: float
     metric_value: float
+    per_example_ms: float
+    """On average, one example at a time."""
     predicted_s: float
     """Seconds for all examples of the table at the tiers' best batch sizes."""
     speedup: float
@@ -93,6 +105,7 @@ def _point(points: Mapping[str, np.ndarray], row: int, metric: str) -> ChosenPoi
         threshold=float(points["threshold"][row]),
         deferral_rate=float(points["deferral_rate"][row]),
         metric_value=float(points[metric][row]),
+        per_example_ms=1000 / float(points["throughput_per_s"][row]),
         predicted_s=float(points["time_best_batch_s"][row]),
         speedup=float(points["speedup"][row]),
         speedup_best_batch=float(points["speedup_best_batch"][row]),

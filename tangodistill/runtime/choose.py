@@ -57,7 +57,7 @@ def choose(
         report = read_table(path, "operating_points")
         chosen = point_at({name: report[name].to_numpy() for name in report}, on_calibration.threshold, metric.name)
         _write(path, record, wish.target, chosen)
-        print(_told(wish, on_calibration), _told_of_report(chosen, metric, report), sep="\n")
+        print(_told(wish, on_calibration), *_told_of_report(Target(*targets[0]), chosen, metric, report), sep="\n")
     else:
         _write(path, record, wish.target, on_calibration)
         print(_told(wish, on_calibration), _told_of_other_engines(path, record, on_calibration, metric), sep="\n")
@@ -122,7 +122,7 @@ def _write(folder: Path, record: CascadeRecord, target: str, chosen: ChosenPoint
 def _told(wish: _Wish, calibration: ChosenPoint) -> str:
     return (
         f"Target: {wish.target}. Threshold {calibration.threshold:.4f}, which defers {calibration.deferral_rate:.1%} "
-        f"of the calibration role; {wish.method}."
+        f"of the calibration role at {calibration.per_example_ms:.3g} ms per example, one at a time; {wish.method}."
     )
 
 
@@ -135,10 +135,14 @@ def _told_of_other_engines(folder: Path, record: CascadeRecord, chosen: ChosenPo
     )
 
 
-def _told_of_report(report: ChosenPoint, metric: MeasuredMetric, points: pd.DataFrame) -> str:
+def _told_of_report(target: Target, report: ChosenPoint, metric: MeasuredMetric, points: pd.DataFrame) -> list[str]:
     second = float(points.loc[points["kind"] == "second_only", metric.name].iloc[0])
-    return (
+    lines = [
         f"On the report role: {metric.title} {report.metric_value:.4f} (second tier {second:.4f}), "
-        f"{report.deferral_rate:.1%} deferred, {report.speedup:.2f}x one at a time, "
-        f"{report.speedup_best_batch:.2f}x at best batch sizes, predicted from the measured times."
-    )
+        f"{report.deferral_rate:.1%} deferred, {report.per_example_ms:.3g} ms per example one at a time "
+        f"({report.speedup:.2f}x), {report.speedup_best_batch:.2f}x at best batch sizes, predicted from the measured "
+        "times."
+    ]
+    if missed := target.missed_by(report, second):
+        lines.append(f"Warning: the report role misses the target, with {missed}: its texts are others. Ask for more.")
+    return lines

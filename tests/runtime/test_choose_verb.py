@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
+from tangodistill.cascade.choose import ChosenPoint, Target
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, read_cascade
 from tangodistill.runtime.choose import choose
 from tangodistill.user_error import UserError
@@ -119,6 +120,40 @@ def test_the_record_tells_the_report_role_and_that_nothing_was_run(folder, capsy
     assert f"{share:.1%} deferred" in capsys.readouterr().out
 
 
+def test_milliseconds_are_answered_in_milliseconds_and_a_report_role_that_takes_more_is_warned_of(folder, capsys):
+    choose(str(folder), max_ms=8.0)
+    chosen = written(folder)["chosen"]
+    rows = pd.read_parquet(folder / "predictions.parquet")
+    deferred = rows["confidence"].astype(np.float32) < np.float32(chosen["threshold"])
+    report_ms = float(1000 * (rows["tier1_time_s"] + np.where(deferred, rows["tier2_time_s"], 0)).mean())
+    assert chosen["per_example_ms"] == pytest.approx(report_ms)
+    (own_ms,) = [row[3] for row in by_threshold(folder) if row[0] == chosen["threshold"]]
+    first, second, *warning = capsys.readouterr().out.splitlines()
+    assert f" of the calibration role at {own_ms:.3g} ms per example, one at a time; chosen on it." in first
+    assert f" deferred, {report_ms:.3g} ms per example one at a time (" in second
+    assert report_ms > 8.0  # it is so of this data
+    assert warning == [
+        f"Warning: the report role misses the target, with {report_ms:.5g} ms per example where 8 was asked for: its "
+        "texts are others. Ask for more."
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind, value, missed",
+    [
+        ("keep", 0.99, "0.9 of tier 2 where 0.99 was asked for"),
+        ("keep", 0.89, None),
+        ("defer", 0.1, "0.25 of the examples deferred where 0.1 was asked for"),
+        ("defer", 0.25, None),
+        ("max_ms", 0.29, "0.33 ms per example where 0.29 was asked for"),
+        ("max_ms", 0.33, None),
+    ],
+)
+def test_a_target_says_how_a_point_misses_it(kind, value, missed):
+    point = ChosenPoint(0.5, 0.25, 0.72, 0.33, 1.0, 2.0, 2.0)
+    assert Target(kind, value).missed_by(point, tier2_metric=0.8) == missed
+
+
 def test_with_confidence_the_threshold_is_certified_and_told_beside_the_plain_one(folder, capsys):
     choose(str(folder), keep=0.8)
     plain = written(folder)
@@ -131,7 +166,9 @@ def test_with_confidence_the_threshold_is_certified_and_told_beside_the_plain_on
     deferred = rows["confidence"].astype(np.float32) < np.float32(record["threshold"])
     assert record["deferral_rate"] == pytest.approx(deferred.mean()) and record["measured_s"] is None
     told = capsys.readouterr().out
-    assert "certified on 60 calibration examples by an exact paired test, valid at any n (without confidence: 0." in told
+    assert (
+        "certified on 60 calibration examples by an exact paired test, valid at any n (without confidence: 0." in told
+    )
     assert set(record) == set(plain["chosen"])
 
 
