@@ -157,7 +157,9 @@ def _configurations(pair: TierPair, folder: str) -> dict[int, list[Lengths]]:
         if isinstance(model, DynamicBert):
             layers = model.config.num_hidden_layers
             own = checked(model.config.length_configuration, layers)
-            return {tier: [each for each in read_front(folder, layers).spread(CONFIGURATIONS) if each != own]}
+            front = read_front(folder, layers)
+            front.refuse_another(path)
+            return {tier: [each for each in front.spread(CONFIGURATIONS) if each != own]}
     raise UserError(
         f"--lengths {folder}: neither {pair.tiers[0]} nor {pair.tiers[1]} is a Dynamic-TinyBERT, and other models keep "
         "all tokens. Leave --lengths out."

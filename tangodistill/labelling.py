@@ -15,6 +15,7 @@ from datasets import Dataset
 from datasets.features import Features, List, Value
 
 import tangodistill.models  # noqa: F401  (registers the package's own model types)
+from tangodistill.contents import model_hash
 from tangodistill.data.labels import given_label_names
 from tangodistill.data.length_batches import length_batches
 from tangodistill.data.packages import resolve
@@ -96,7 +97,7 @@ def label(
         UserError: the set or the teacher can't be read, or no text is left.
     """
     rows, manifest = load_transfer_set(transfer_set, labelled=False)
-    made_of = [manifest.get("key"), len(rows), str(resolve(teacher)), max_length, label_names]
+    made_of = [manifest.get("key"), len(rows), model_hash(resolve(teacher)), max_length, label_names]
     shards = _work_folder(Path(output), made_of)
     starts = range(0, len(rows), SHARD_ROWS)
     waiting = [start for start in starts if not _shard(shards, start).is_file()]

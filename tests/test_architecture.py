@@ -11,6 +11,7 @@ PACKAGE = Path(tangodistill.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
+    "contents": set(),
     "config": {"user_error"},
     "messages": {"config", "user_error"},
     "stage": {"latency", "user_error"},
@@ -24,13 +25,13 @@ MAY_IMPORT = {
     "cli": {"config", "home", "launching", "messages", "output", "recipe_verbs", "verbs", "user_error"},
     "scored_examples": {"cascade", "data", "metrics", "runtime"},
     "tier_pair": {"data", "runtime", "scored_examples", "user_error"},
-    "exporting": {"data", "lengths", "models", "progress", "runtime", "tier_pair", "user_error"},
-    "tuning": {"data", "exporting", "latency", "lengths", "progress", "runtime", "tier_pair", "user_error"},
+    "exporting": {"contents", "data", "lengths", "models", "progress", "runtime", "tier_pair", "user_error"},
+    "tuning": {"contents", "data", "exporting", "latency", "lengths", "progress", "runtime", "tier_pair", "user_error"},
     "lengths": {
-        *("cascade", "data", "latency", "models", "progress", "report", "runtime", "scored_examples", "tier_pair"),
-        "user_error",
+        *("cascade", "contents", "data", "latency", "models", "progress", "report", "runtime", "scored_examples"),
+        *("tier_pair", "user_error"),
     },
-    "labelling": {"data", "hardware", "models", "positions", "progress", "user_error"},
+    "labelling": {"contents", "data", "hardware", "models", "positions", "progress", "user_error"},
     "tasks": {"metrics", "user_error"},
     "metrics": {"squad_scores"},
     "squad_scores": set(),
@@ -45,8 +46,8 @@ MAY_IMPORT = {
     "models": {"user_error"},
     "cascade": {"metrics"},
     "data": {"progress", "tasks", "user_error"},
-    "augment": {"data", "hardware", "latency", "positions", "progress", "tasks", "user_error"},
-    "runtime": {"models", "cascade", "latency", "data", "metrics", "positions", "progress", "user_error"},
+    "augment": {"contents", "data", "hardware", "latency", "positions", "progress", "tasks", "user_error"},
+    "runtime": {"contents", "models", "cascade", "latency", "data", "metrics", "positions", "progress", "user_error"},
     "report": {"cascade", "latency", "metrics", "progress", "user_error"},
     "modules": {
         *(

@@ -1,6 +1,8 @@
 """The teacher's logits beside the texts, whatever length these have and wherever the work was cut off."""
 
 import doctest
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -86,6 +88,24 @@ def test_what_another_teacher_left_is_not_taken_over(transfer_set, teachers, tmp
     assert np.array_equal(logits_of(tmp_path / "cut"), logits_of(tmp_path / "whole"))
     first = logits_of(label(transfer_set, teachers[0], str(tmp_path / "first")))
     assert not np.allclose(logits_of(tmp_path / "cut"), first, atol=0.05)
+
+
+def test_a_teacher_that_was_trained_anew_is_another_one(transfer_set, teachers, tmp_path, monkeypatch):
+    """In the same place: its path says nothing of its weights."""
+    teacher = shutil.copytree(teachers[0], tmp_path / "teacher")
+    cut_off(transfer_set, str(teacher), tmp_path / "cut", monkeypatch)
+    shutil.copyfile(Path(teachers[1]) / "model.safetensors", teacher / "model.safetensors")
+    label(transfer_set, str(teacher), str(tmp_path / "cut"))
+    expected = logits_of(label(transfer_set, teachers[1], str(tmp_path / "whole")))
+    np.testing.assert_array_equal(logits_of(tmp_path / "cut"), expected)
+
+
+def test_a_teacher_that_was_moved_is_the_same(transfer_set, teachers, tmp_path, monkeypatch):
+    cut_off(transfer_set, teachers[0], tmp_path / "cut", monkeypatch)
+    (shard,) = (tmp_path / "cut" / ".shards").glob("*/*.npy")
+    np.save(shard, np.full_like(np.load(shard), 7))
+    label(transfer_set, str(shutil.copytree(teachers[0], tmp_path / "moved")), str(tmp_path / "cut"))
+    assert (logits_of(tmp_path / "cut")[:2] == 7).all()
 
 
 def test_an_encoder_is_no_teacher(transfer_set, tmp_path):

@@ -22,11 +22,12 @@ from tangodistill.augment.mask_fill import MaskFillConfig
 from tangodistill.augment.nlpaug_bridge import NlpaugConfig
 from tangodistill.augment.plan import plan_shards, prepare
 from tangodistill.augment.rules import RulesConfig
-from tangodistill.augment.sample_lm import SampleLmConfig, model_hash
+from tangodistill.augment.sample_lm import SampleLmConfig
 from tangodistill.augment.selection import Limits, kept_tables, select
 from tangodistill.augment.shards import Shard, text_hashes, write_shard
 from tangodistill.augment.tagger import tagger_name
 from tangodistill.augment.workers import worker_map
+from tangodistill.contents import model_hash
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import HELD_OUT, Roles, load_roles
 from tangodistill.data.transfer import MANIFEST, load_transfer_set, write_transfer_set
@@ -172,7 +173,7 @@ def _hashes(rows: Dataset, columns: list[str]) -> np.ndarray:
 def _settings(roles: Roles, generators: list[Generator], limits: Limits, seed: int) -> dict[str, Any]:
     """Everything but the texts that the result depends on; it opens the manifest."""
     pairs = roles.task.is_pair
-    models = {generator_name(each): model_hash(each.model) for each in generators if hasattr(each, "model")}
+    files = {generator_name(each): held for each in generators if (held := _files_of(asdict(each)))}
     return {
         "version": __version__,
         "task": roles.task.name,
@@ -181,9 +182,20 @@ def _settings(roles: Roles, generators: list[Generator], limits: Limits, seed: i
         "settings": {
             generator_name(each): {**asdict(each), "draws_per_text": draws_of(each, pairs)} for each in generators
         },
-        "models": models,
+        "files": files,
         "tagger": tagger_name() if any(isinstance(each, RulesConfig) for each in generators) else None,
     }
+
+
+def _files_of(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Key -> hash of each model or file here that a generator's settings name: a path says nothing of its contents."""
+    found: dict[str, str] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found |= _files_of(value, f"{prefix}{key}.")
+        elif isinstance(value, str) and Path(value).exists():
+            found[f"{prefix}{key}"] = model_hash(value)
+    return found
 
 
 def _key(settings: dict[str, Any], sources: pa.Table, held_out: np.ndarray) -> str:

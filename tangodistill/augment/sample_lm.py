@@ -5,14 +5,11 @@ TangoBERT paper for SST-2 and MRPC: ancestral sampling after a first token drawn
 a label drawn by its share of them, until the model ends the text.
 """
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from tangodistill.data.language_text import from_line
-from tangodistill.data.packages import resolve
 from tangodistill.user_error import UserError
 
 PREFIX_TEXTS = 100_000  # that the first tokens are counted in
@@ -46,16 +43,6 @@ def check_sample_lm(config: SampleLmConfig) -> None:
         raise UserError(f"lm.top_p is {config.top_p}: a share of the probability, above 0 and at most 1.")
     if config.temperature <= 0:
         raise UserError(f"lm.temperature is {config.temperature}: it must be above 0.")
-
-
-def model_hash(name_or_folder: str) -> str:
-    """SHA-256 of a model's weights; of a hub model its name."""
-    folder, digest = Path(str(resolve(name_or_folder))), hashlib.sha256()
-    weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-    for path in weights:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest() if weights else name_or_folder
 
 
 def write_texts(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tangodistill.contents import model_hash
 from tangodistill.models.length_configuration import Lengths, checked
 from tangodistill.user_error import UserError
 
@@ -21,6 +22,16 @@ class Front:
     times: np.ndarray
     """(k,) shares of the full network's time, ascending."""
     configurations: list[Lengths]
+    contents: str | None = None
+    """Hash of the model; earlier versions wrote none."""
+
+    def refuse_another(self, model: str | Path) -> None:
+        """Raises UserError where a folder holds another model than was searched."""
+        if self.contents not in (None, model_hash(model)):
+            raise UserError(
+                f"{model} holds other weights than the search of {self.model} was made with, so its front says nothing "
+                "of them. Search anew: `python -m tangodistill search`."
+            )
 
     def spread(self, count: int) -> list[Lengths]:
         """At most `count` of them, the fastest and the slowest among them, about evenly apart in time."""
@@ -38,7 +49,7 @@ def read_front(folder: str | Path, layers: int | None = None) -> Front:
     path = Path(folder) / RECORD
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        model = str(content["settings"]["model"])
+        model, contents = str(content["settings"]["model"]), content["settings"].get("contents")
         rows = sorted((float(row["time_share"]), tuple(row["lengths"])) for row in content["front"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -46,7 +57,7 @@ def read_front(folder: str | Path, layers: int | None = None) -> Front:
         ) from error
     rows = [(time, checked(lengths, layers or len(lengths))) for time, lengths in rows]
     rows = [(time, lengths) for time, lengths in rows if time < 1 and set(lengths) != {1.0}]
-    return Front(model, np.array([time for time, _ in rows]), [lengths for _, lengths in rows])
+    return Front(model, np.array([time for time, _ in rows]), [lengths for _, lengths in rows], contents)
 
 
 def spread(times: np.ndarray, count: int) -> list[int]:

@@ -1,6 +1,5 @@
 """Which length configurations of a Dynamic-TinyBERT are worth having on this machine, found by measuring."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,10 +10,11 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from tangodistill.contents import model_hash
 from tangodistill.data.sources import DatasetConfig, dataset_fingerprint
 from tangodistill.data.splits import load_roles
 from tangodistill.data.transfer import write_json
-from tangodistill.latency.machine import cpu_model
+from tangodistill.latency.machine import cpu_identity
 from tangodistill.latency.timer import time_interleaved
 from tangodistill.lengths.evolution import generations
 from tangodistill.lengths.front import RECORD
@@ -79,7 +79,7 @@ def search_lengths(
     scored = ScoredExamples.of_role(roles, "selection").part(examples)
     settings = {
         "model": model,
-        "weights": hashlib.sha256((Path(model) / "model.safetensors").read_bytes()).hexdigest(),
+        "contents": model_hash(model),
         "task": roles.task.name,
         "data": dataset_fingerprint(dataset),
         "split": f"selection: {roles.files['selection']}",
@@ -91,7 +91,7 @@ def search_lengths(
         "timed": TIMED,
         "batch_size": batch_size,
         "seed": seed,
-        "machine": cpu_model(),
+        "machine": cpu_identity(),
         "threads": torch.get_num_threads(),
     }
     layers = engine.model.config.num_hidden_layers

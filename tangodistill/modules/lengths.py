@@ -53,6 +53,7 @@ def load_searched(folder: str | None, task: Task, readout: Readout) -> SearchedL
         raise UserError(
             f"{folder} is a search of {front.model}, now a {config.model_type}, which keeps all tokens. Search anew."
         )
+    front.refuse_another(front.model)
     layers = config.num_hidden_layers
     faster = [checked(lengths, layers) for lengths in front.spread(MOST - 1)]
     return SearchedLengths(*readout.of(engine), [*faster, (1.0,) * layers])

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tangodistill.contents import SMALL_FILES
 from tangodistill.runtime.engine_key import engine_key
 from tangodistill.user_error import UserError
 
@@ -16,10 +17,6 @@ FORMAT_VERSION = 1
 RECORD_NAME = "cascade.json"
 GRAPHS = "onnx"  # of a tier's folder, as `export` writes it
 EXPORT_RECORD = "export.json"  # how the formats agree with PyTorch
-SMALL_FILES = (
-    *("config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"),
-    *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
-)
 
 
 @dataclass

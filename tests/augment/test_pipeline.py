@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tangodistill.augment import pipeline, plan
+from tangodistill.augment.mask_fill import MaskFillConfig
 from tangodistill.augment.nlpaug_bridge import NlpaugConfig
 from tangodistill.augment.pipeline import augment, augment_roles
 from tangodistill.augment.rules import RulesConfig
@@ -178,6 +179,23 @@ from tangodistill.data.sources import DatasetConfig
 plan.ROWS_PER_SHARD = {"rules": 4}
 augment(DatasetConfig(sys.argv[1]), sys.argv[2], workers=2)
 """
+
+
+def test_files_that_a_generator_reads_count_by_what_they_hold(make_roles, tmp_path, monkeypatch):
+    """Word vectors of mask_fill, and whatever an augmenter of nlpaug is told to read."""
+    vectors = tmp_path / "vectors.txt"
+    generators = [
+        MaskFillConfig("some/hub-model", glove=str(vectors)),
+        NlpaugConfig("WordEmbsAug", {"model_type": "glove", "nested": {"model_path": str(vectors)}}),
+    ]
+    settings = lambda: pipeline._settings(make_roles(), generators, Limits(), 0)  # noqa: E731
+    vectors.write_text("film 1 2 3")
+    before = settings()
+    assert settings() == before and set(before["files"]) == {"mask_fill", "nlpaug"}
+    vectors.write_text("film 1 2 4")
+    after = settings()
+    assert {name for name in before if before[name] != after[name]} == {"files"}
+    assert all(before["files"][name] != after["files"][name] for name in before["files"])
 
 
 def test_goes_on_after_kill_9_and_leaves_no_worker_behind(make_roles, tmp_path, monkeypatch):

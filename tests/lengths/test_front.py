@@ -5,14 +5,15 @@ import json
 
 import pytest
 
+from tangodistill.contents import model_hash
 from tangodistill.lengths import front
 from tangodistill.lengths.front import RECORD, read_front
 from tangodistill.user_error import UserError
 
 
-def write_front(folder, rows):
+def write_front(folder, rows, **settings):
     rows = [{"lengths": lengths, "time_share": time, "score": 0.5 + time / 4} for time, lengths in rows]
-    (folder / RECORD).write_text(json.dumps({"settings": {"model": "m"}, "front": rows}))
+    (folder / RECORD).write_text(json.dumps({"settings": {"model": "m", **settings}, "front": rows}))
 
 
 def test_few_are_taken_evenly_by_time_and_none_as_slow_as_the_full_network(tmp_path):
@@ -40,6 +41,20 @@ def test_what_is_no_search_of_this_model_is_refused(tmp_path):
     write_front(tmp_path, [(0.5, [1, 0.5, 0.5])])
     with pytest.raises(UserError, match="length_configuration has 3 entries .* but the model 2 layers"):
         read_front(tmp_path, 2).spread(4)
+
+
+def test_a_front_holds_for_the_weights_that_were_searched(tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.safetensors").write_text("weights")
+    write_front(tmp_path, [(0.5, [1, 0.5])], contents=model_hash(model))
+    read_front(tmp_path, 2).refuse_another(model)
+    (model / "model.safetensors").write_text("trained anew")
+    with pytest.raises(UserError, match=rf"^{model} holds other weights than the search of m was made with, so its .*"
+                       r"Search anew: `python -m tangodistill search`\.$"):  # fmt: skip
+        read_front(tmp_path, 2).refuse_another(model)
+    write_front(tmp_path, [(0.5, [1, 0.5])])  # by an earlier version
+    read_front(tmp_path, 2).refuse_another(model)
 
 
 def test_doctests():

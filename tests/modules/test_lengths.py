@@ -107,6 +107,15 @@ def test_configurations_are_spread_over_the_faster_part_of_the_front(searched, d
     assert steps.min() > 0.09 and steps.max() < 0.16
 
 
+def test_the_search_of_other_weights_is_refused(searched, dataset, tmp_path):
+    record = json.loads((searched / RECORD).read_text())
+    record["settings"]["contents"] = "of others"
+    (tmp_path / RECORD).write_text(json.dumps(record))
+    task = load_roles(dataset).task
+    with pytest.raises(UserError, match="holds other weights than the search of .* was made with"):
+        load_searched(str(tmp_path), task, readout_of(task.label_names, "max_probability"))
+
+
 @pytest.mark.parametrize("content", [None, "{", '{"settings": {}, "front": []}', '{"settings": {"model": "x"}}'])
 def test_a_folder_without_a_search_is_refused(content, tmp_path):
     if content is not None:

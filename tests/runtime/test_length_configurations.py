@@ -109,6 +109,13 @@ def test_export_records_each_format_in_each_configuration(exported_once, texts, 
     assert accepted(exported_once, 2) == ["torch-fp32", *FORMATS]
 
 
+def test_the_search_of_other_weights_is_refused(folder):
+    settings = {"model": "m", "contents": "of others"}
+    (folder / RECORD).write_text(json.dumps({"settings": settings, "front": FRONT}))
+    with pytest.raises(UserError, match="tier1 holds other weights than the search of m was made with"):
+        export(str(folder), formats=["openvino-fp32"], lengths=str(folder))
+
+
 def test_a_format_is_refused_in_one_configuration_alone(folder, monkeypatch):
     outputs = TierPair.outputs
 
