@@ -7,15 +7,17 @@ import numpy as np
 
 from tangodistill.cascade.sweep import Sweep, prefix_sums
 
+REFERENCE = 0  # in a table of batches, the number of the second tier alone where it has a setting of its own
+
 
 @dataclass(frozen=True)
 class Timing:
     """Measured times of both tiers over the same n examples, raw text to label, in seconds."""
 
     tier1_s: np.ndarray
-    """(n,) first tier, one example at a time."""
+    """(n,) an example that the first tier answers, one at a time."""
     tier2_s: np.ndarray
-    """(n,) second tier, one example at a time."""
+    """(n,) what the second tier adds to an example that is deferred, one at a time."""
     tier1_best_batch_s: float
     """All n examples through the first tier at its best batch size."""
     tier2_batch_sizes: np.ndarray
@@ -24,6 +26,10 @@ class Timing:
     """(k,) time of one batch of each size."""
     tier2_best_batch: int
     """The second tier's best batch size."""
+    second_only_s: np.ndarray | None = None
+    """(n,) the second tier alone at its fastest setting for one example at a time; None: as it runs in the cascade."""
+    second_only_best_batch_s: float | None = None
+    """All n examples through it at its fastest setting for batches; None: as it runs in the cascade."""
 
     def __post_init__(self) -> None:
         tier1, tier2 = np.asarray(self.tier1_s, np.float64), np.asarray(self.tier2_s, np.float64)
@@ -36,18 +42,29 @@ class Timing:
             raise ValueError(f"batch sizes must ascend and have one time each, got {sizes.tolist()}, {batch.tolist()}")
         if self.tier2_best_batch not in sizes:
             raise ValueError(f"the best batch size {self.tier2_best_batch} is not among the measured {sizes.tolist()}")
-        for name, seconds in (("tier1_s", tier1), ("tier2_s", tier2), ("tier2_batch_s", batch)):
+        alone = tier2 if self.second_only_s is None else np.asarray(self.second_only_s, np.float64)
+        object.__setattr__(self, "second_only_s", alone)
+        if alone.shape != tier2.shape:
+            raise ValueError(f"the second tier alone was timed on {alone.shape} examples, the cascade on {tier2.shape}")
+        if self.second_only_best_batch_s is None:
+            in_batches = queue_time_s(len(tier2), self.tier2_best_batch, sizes, batch)
+            object.__setattr__(self, "second_only_best_batch_s", float(in_batches))
+        columns = {"tier1_s": tier1, "tier2_s": tier2, "tier2_batch_s": batch, "second_only_s": alone}
+        for name, seconds in columns.items():
             if not (np.isfinite(seconds).all() and (seconds > 0).all()):
                 raise ValueError(f"{name} holds a time that is not above zero")
-        if not 0 < self.tier1_best_batch_s < np.inf:
-            raise ValueError(f"tier1_best_batch_s must be above zero, got {self.tier1_best_batch_s}")
+        for name in ("tier1_best_batch_s", "second_only_best_batch_s"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be above zero, got {getattr(self, name)}")
 
 
 def timing_of(predictions: Mapping, batches: Mapping, best: Sequence[int]) -> Timing:
     """The times of tables like predictions.parquet and batch_times.parquet.
 
-    Args: `predictions` columns (n,) `tier1_time_s`, `tier2_time_s`; `batches` columns (rows,) `tier`, `batch_size`,
-    `n`, `seconds`, each row a timed run over n examples in batches of one size; `best` each tier's best batch size.
+    Args: `predictions` columns (n,) `tier1_time_s`, `tier2_time_s`, and where the second tier alone was timed by itself
+    `second_only_time_s`; `batches` columns (rows,) `tier`, `batch_size`, `n`, `seconds`, each row a timed run over n
+    examples in batches of one size, of tier 0 those of the second tier alone where it has a setting of its own; `best`
+    each tier's best batch size.
     """
     tier, size = np.asarray(batches["tier"]), np.asarray(batches["batch_size"])
     per_example_s = np.asarray(batches["seconds"]) / np.asarray(batches["n"])
@@ -56,6 +73,7 @@ def timing_of(predictions: Mapping, batches: Mapping, best: Sequence[int]) -> Ti
         return float(per_example_s[(tier == number) & (size == batch_size)].mean())
 
     sizes = np.unique(size[tier == 2])
+    alone = [mean_s(REFERENCE, batch_size) for batch_size in np.unique(size[tier == REFERENCE])]
     tier1_s, tier2_s = (np.asarray(predictions[f"tier{number}_time_s"]) for number in (1, 2))
     return Timing(
         tier1_s=tier1_s,
@@ -64,6 +82,8 @@ def timing_of(predictions: Mapping, batches: Mapping, best: Sequence[int]) -> Ti
         tier2_batch_sizes=sizes,
         tier2_batch_s=np.array([mean_s(2, batch_size) * batch_size for batch_size in sizes]),
         tier2_best_batch=best[1],
+        second_only_s=predictions["second_only_time_s"] if "second_only_time_s" in predictions else None,
+        second_only_best_batch_s=min(alone) * len(tier1_s) if alone else None,
     )
 
 

@@ -15,7 +15,6 @@ from tangodistill.cascade.speedup import (
     best_batch_time_s,
     cascade_time_s,
     speedup_at,
-    tier2_best_batch_time_s,
 )
 
 FRACTIONS = {"speedup_at_99": 0.99, "speedup_at_98": 0.98}
@@ -29,13 +28,14 @@ def operating_points(outcomes: Outcomes, confidence: np.ndarray, timing: Timing)
 
     `kind` is "cascade" or "second_only" (whose `threshold` is NaN); each metric of the outcomes has a column; `time_s`
     is one example at a time, `time_best_batch_s` at the tiers' best batch sizes, both over all examples; throughputs
-    are examples per second, and speedups are against "second_only" at the same way of batching.
+    are examples per second, and speedups are against "second_only" at the same way of batching, at its fastest setting
+    for that.
     """
     swept, n = outcomes.sweep(confidence), outcomes.n
     if len(timing.tier1_s) != n:
         raise ValueError(f"the times are of {len(timing.tier1_s)} examples, the predictions of {n}")
-    time_s = np.append(cascade_time_s(swept, timing), timing.tier2_s.sum())
-    best_s = np.append(best_batch_time_s(swept.deferred, timing), tier2_best_batch_time_s(n, timing))
+    time_s = np.append(cascade_time_s(swept, timing), timing.second_only_s.sum())
+    best_s = np.append(best_batch_time_s(swept.deferred, timing), timing.second_only_best_batch_s)
     return {
         "kind": np.append(np.repeat("cascade", len(swept.threshold)), "second_only"),
         "threshold": np.append(swept.threshold, np.float32(np.nan)),

@@ -1,5 +1,6 @@
 """The examples that are timed: a fixed random sample, the same on every machine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,14 @@ class TimedSample:
         return mask
 
 
-def timed_sample(lengths: np.ndarray, count: int = TIMED, seed: int = 0) -> TimedSample:
+def timed_texts(texts: Sequence[str], pairs: Sequence[str] | None = None) -> TimedSample:
+    """The sample of some texts, or pairs of texts, by their characters: no tokenizer, so no tier, has a say in it."""
+    sides = [side for side in (texts, pairs) if side is not None]
+    characters = [sum(map(len, example)) for example in zip(*sides, strict=True)]
+    return timed_sample(np.array(characters, np.int64), TIMED)
+
+
+def timed_sample(lengths: np.ndarray, count: int, seed: int = 0) -> TimedSample:
     """At most `count` examples: one drawn at random from each of as many strata of neighbours in length.
 
     An example that isn't timed is given the time of its stratum's: what it costs depends on its length and on the

@@ -1,25 +1,29 @@
 """The calibration role's answers and times by the engines that a cascade runs on now, after `tune` changed them."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import pandas as pd
 
-from tangodistill.progress import Progress
-from tangodistill.runtime.answers import check_finite, readout_of
+from tangodistill.cascade.speedup import REFERENCE
+from tangodistill.latency.sample import timed_texts
+from tangodistill.latency.timer import time_each
+from tangodistill.progress import Progress, track
+from tangodistill.runtime.answers import Readout, check_finite, readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
+from tangodistill.runtime.engine_key import split_key
 from tangodistill.runtime.engines import Engine, recorded_engine
 from tangodistill.runtime.measured_files import read_table
-from tangodistill.runtime.tuned import tuned_for_this_cpu
+from tangodistill.runtime.served import one_at_a_time, time_columns
+from tangodistill.runtime.tuned import Timing, fastest_alone_here, tuned_for_this_cpu
 from tangodistill.user_error import UserError
-
-WARMUP = 10  # examples
 
 
 def recalibrate(folder: Path, record: CascadeRecord) -> None:
-    """Rewrite calibration_predictions.parquet: each text through both tiers once, one at a time, and timed.
+    """Rewrite calibration_predictions.parquet: each text through both tiers, and a sample of them timed one at a time.
 
     Raises:
         UserError: the file holds no texts, or an engine can't be loaded.
@@ -28,16 +32,17 @@ def recalibrate(folder: Path, record: CascadeRecord) -> None:
     if "text" not in rows:
         raise UserError(f"{folder}/calibration_predictions.parquet holds no texts. Run the cascade stage again.")
     texts, pairs = rows["text"].tolist(), rows["text_pair"].tolist() if "text_pair" in rows else None
-    readout = readout_of(record.label_names, record.score)
-    for number, tier in enumerate(record.tiers, 1):
+    readout, engines = readout_of(record.label_names, record.score), []
+    for number, tier in enumerate(track(record.tiers, "answer the calibration role"), 1):
         engine, columns = readout.of(recorded_engine(folder, tier))
-        outputs, seconds = _one_at_a_time(engine, texts, pairs, f"tier {number}")
-        outputs = outputs[:, columns]
+        outputs = engine.outputs(texts, pairs, tier.batch_size)[:, columns]
         check_finite(outputs, number)
         rows = rows.assign(**readout.columns(number, outputs, pairs, rows.get("gold")))
-        rows[f"tier{number}_time_s"] = seconds
         if number == 1:
             rows["confidence"] = readout.confidence(outputs)
+        engines.append(engine)
+    reference = readout.of(_reference(folder, record, fastest_alone_here(folder)["batch1"]))[0]
+    rows = rows.assign(**_served_times(engines, reference, readout, texts, pairs))
     partial = folder / f".calibration.{os.getpid()}.parquet"
     rows.to_parquet(partial, index=False)
     os.replace(partial, folder / "calibration_predictions.parquet")
@@ -55,22 +60,29 @@ def tuned_batch_times(folder: Path, record: CascadeRecord) -> pd.DataFrame:
         if (choice.key, choice.batch_size) != (record.keys[number - 1], tier.batch_size):
             raise UserError(f"{folder}: tune.json and cascade.json differ. Run `python -m tangodistill tune` again.")
         rows += choice.batch_rows
+    fastest = fastest_alone_here(folder)["best_batch"]
+    rows.append({**fastest.batch_rows[-1], "tier": REFERENCE})
     return pd.DataFrame(rows)
 
 
-def _one_at_a_time(engine: Engine, texts: list[str], pairs: list[str] | None, title: str) -> tuple[np.ndarray, list]:
-    """Outputs (n, k) and seconds (n,)."""
+def _served_times(
+    engines: Sequence[Engine], reference: Engine, readout: Readout, texts: list[str], pairs: list[str] | None
+) -> dict[str, np.ndarray]:
+    """Columns (n,) of times, from one pass over a sample of the texts."""
+    sample = timed_texts(texts, pairs)
+    rows = sample.rows
+    timed_pairs = None if pairs is None else [pairs[i] for i in rows]
+    runs = one_at_a_time(engines, reference, readout, [texts[i] for i in rows], timed_pairs)
+    with Progress("time both tiers", len(runs) * len(rows), timed=True) as progress:
+        passes = time_each(runs, len(rows), repeats=1, between=progress.advance)
+    if passes.under_load:
+        print("Warning: other work took part of this machine, so the times are not to be trusted.")
+    times = {name: sample.spread(column) for name, column in time_columns(passes.seconds).items()}
+    return {**times, "timed": sample.timed}
 
-    def run(i: int) -> np.ndarray:
-        return engine.outputs([texts[i]], None if pairs is None else [pairs[i]])[0]
 
-    for i in range(min(WARMUP, len(texts))):
-        run(i)
-    outputs, seconds = [], []
-    with Progress(title, len(texts), timed=True) as progress:
-        for i in range(len(texts)):
-            started = perf_counter()
-            outputs.append(run(i))
-            seconds.append(perf_counter() - started)
-            progress.advance()
-    return np.stack(outputs), seconds
+def _reference(folder: Path, record: CascadeRecord, choice: Timing) -> Engine:
+    """The last tier's fastest engine one at a time."""
+    engine, precision, lengths = split_key(choice.key)
+    tier = replace(record.tiers[-1], engine=engine, precision=precision, threads=choice.threads)
+    return recorded_engine(folder, replace(tier, length_configuration=lengths and list(lengths)))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,10 @@ class Timing:
     """The fastest."""
     throughput_batch1_per_s: float
     throughput_best_batch_per_s: float
+    under_load: bool = False
+    """Other work disturbed its times, each time that they were taken."""
+    unsteady: bool = False
+    """Its times contradict each other, or those of other numbers of threads, and did so again."""
     chosen: bool = False
     deferral_rate: float | None = None
     """Of the cascade with this first tier, where it had to be compared with that of other length configurations."""
@@ -50,6 +55,24 @@ def tuned_for_this_cpu(folder: str | Path) -> list[Timing]:
     Raises:
         UserError: nothing was tuned, or on other CPUs only, or on examples that thresholds are tested on.
     """
+    return [row for row in _rows(folder) if row.chosen]
+
+
+def fastest_alone(rows: Sequence[Timing]) -> dict[str, Timing]:
+    """By way of use, the last tier's fastest setting: what speedups are against."""
+    last = [row for row in rows if row.tier == rows[-1].tier]
+    return {
+        "batch1": max(last, key=lambda row: row.throughput_batch1_per_s),
+        "best_batch": max(last, key=lambda row: row.throughput_best_batch_per_s),
+    }
+
+
+def fastest_alone_here(folder: str | Path) -> dict[str, Timing]:
+    """`fastest_alone` of what was tuned on a CPU of this model; raises as `tuned_for_this_cpu`."""
+    return fastest_alone(_rows(folder))
+
+
+def _rows(folder: str | Path) -> list[Timing]:
     path = Path(folder) / RECORD
     try:
         cpus = json.loads(path.read_text(encoding="utf-8"))["cpus"]
@@ -64,4 +87,4 @@ def tuned_for_this_cpu(folder: str | Path) -> list[Timing]:
             f"{path} is of an earlier version, which chose on the calibration role, where thresholds are tested. "
             "Run `python -m tangodistill tune` again."
         )
-    return [Timing(**row) for row in cpus[cpu_model()]["rows"] if row["chosen"]]
+    return [Timing(**row) for row in cpus[cpu_model()]["rows"]]

@@ -15,6 +15,7 @@ from tangodistill.cascade.speedup import (
     speedup_at,
     tier2_best_batch_time_s,
 )
+from tangodistill.cascade.speedup import timing_of as table_timing
 from tangodistill.cascade.sweep import sweep
 
 
@@ -86,6 +87,22 @@ def test_area_is_the_trapezoids_above_the_straight_line(case):
     for i in range(1, len(rate)):
         expected += (rate[i] - rate[i - 1]) * (metric[i] + metric[i - 1]) / 2
     assert area(rate, metric) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_second_tier_alone_has_times_of_its_own():
+    examples = {"tier1_time_s": [1.0, 1.0], "tier2_time_s": [8.0, 9.0], "second_only_time_s": [4.0, 5.0]}
+    rows = [(1, 1, 1.0), (2, 1, 8.5), (2, 4, 2.0), (0, 8, 1.5), (0, 16, 1.25)]
+    columns = zip(*((tier, size, 10, 10 * each) for tier, size, each in rows), strict=True)
+    batches = dict(zip(("tier", "batch_size", "n", "seconds"), columns, strict=True))
+    timing = table_timing(examples, batches, [1, 4])
+    assert timing.second_only_s.tolist() == [4, 5] and timing.second_only_best_batch_s == 2 * 1.25
+    assert timing.tier2_batch_sizes.tolist() == [1, 4]
+
+    del examples["second_only_time_s"]  # as cascades had it that were measured before
+    batches = {name: column[:3] for name, column in batches.items()}
+    timing = table_timing(examples, batches, [1, 4])
+    assert timing.second_only_s.tolist() == [8, 9]
+    assert timing.second_only_best_batch_s == pytest.approx(queue_time_s(2, 4, [1, 4], [8.5, 8.0]))
 
 
 @pytest.mark.parametrize(

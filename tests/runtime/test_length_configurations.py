@@ -168,7 +168,7 @@ def test_a_threshold_holds_for_its_configuration_alone(folder, expected, texts):
     )
 
 
-def timings(texts, tier, key, threads, seconds):
+def timings(texts, tier, key, threads, seconds, between):
     """The first tier is fast in the shortest configuration, by ONNX Runtime."""
     fast = "@0.5-0.2" in key and key.startswith("onnxruntime")
     speed = 1e6 if tier == 1 and fast else 10.0 if tier == 1 else 1e5
@@ -199,7 +199,7 @@ def test_tune_choose_and_serve_by_another_configuration(folder, expected, texts,
 
 def test_a_cheap_cascade_is_chosen_over_a_fast_first_tier(folder, monkeypatch):
     """The first tier's own configuration answers as the second, so that it never defers."""
-    monkeypatch.setattr(tuning, "_time", lambda texts, tier, key, threads, seconds: Timing(
+    monkeypatch.setattr(tuning, "_time", lambda texts, tier, key, threads, seconds, between: Timing(
         tier, key, threads, 1, *[1.0 if tier == 2 else 300.0 if "@" in key else 200.0] * 2))  # fmt: skip
     tune(str(folder))
     rows = json.loads((folder / "tune.json").read_text())["cpus"].popitem()[1]["rows"]
