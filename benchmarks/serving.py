@@ -2,11 +2,12 @@
 
     python benchmarks/serving.py runs/sst2/cascade --data SST-2 --task sst2 --json serving.json --figure serving.png
 
-Compared, each with its accuracy on all texts (F1 where questions are answered by spans): the second tier and the
-cascade on the engines that serve, the first tier alone, `transformers.pipeline` of the second tier (of labels alone:
-transformers 5 has none for spans), the second tier in ONNX Runtime int8 (agreeing or not), and DeeBERT where a folder
-is given, at the entropy that keeps 99 % of the second tier on the calibration role. One text at a time on `--single`
-texts spread evenly, and in batches of each one's best size on all texts.
+Compared, each with its accuracy on all texts (F1 where questions are answered by spans) and called as it is served,
+with checks and answers: the second tier at its fastest setting for each way of use, the cascade, the first tier alone,
+`transformers.pipeline` of the second tier (of labels alone: transformers 5 has none for spans), the second tier in ONNX
+Runtime int8 (agreeing or not), and DeeBERT where a folder is given, at the entropy that keeps 99 % of the second tier
+on the calibration role. One text at a time on `--single` texts spread evenly, and in batches of each one's best size on
+all texts.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -33,56 +35,79 @@ from tangodistill.latency.timer import time_interleaved
 from tangodistill.runtime.answers import Readout
 from tangodistill.runtime.cascade_folder import GRAPHS, read_cascade
 from tangodistill.runtime.early_exit import EarlyExitEngine
-from tangodistill.runtime.engines import Engine, label_columns, load_engine
+from tangodistill.runtime.engines import Engine, label_columns, load_engine, recorded_engine
 from tangodistill.runtime.exported import GRAPH_OF
 from tangodistill.runtime.graphs import write_int8
 from tangodistill.runtime.predictor import CascadePredictor
+from tangodistill.runtime.served import alone, rows_of
 from tangodistill.tier_pair import TierPair
 
 SEARCHED = 400  # texts that batch sizes are searched on
-Answer = Callable[[list[str], list[str] | None, int], np.ndarray]  # texts, second texts, batch size -> outputs (n, k)
+Row = str | tuple[str, str]
 
 
 @dataclass
 class Contender:
-    """Something that answers texts."""
+    """Something that answers texts, as whoever uses it would call it."""
 
-    answer: Answer
+    one: Callable[[Row], object]
+    many: Callable[[list[Row], int], list]  # rows, batch size
     engine: str
     batch_size: int = 0  # 0: to be searched
 
+    def answers(self, rows: list[Row], batch_size: int) -> list:
+        return [self.one(row) for row in rows] if batch_size == 1 else self.many(rows, batch_size)
 
-def of_engine(engine: Engine, readout: Readout) -> Contender:
-    engine, columns = readout.of(engine)
-    return Contender(lambda texts, pairs, size: engine.outputs(texts, pairs, size)[:, columns], engine.key)
+
+def of_engines(single: Engine, batched: Engine, readout: Readout, paired: bool, batch_size: int = 0) -> Contender:
+    """A tier by itself: one engine for one text at a time, one for batches."""
+    served = cache(lambda size: alone(batched, readout, paired, size))
+    engines = " / ".join(dict.fromkeys(f"{each.key} ({each.threads or 'all'} threads)" for each in (single, batched)))
+    one = alone(single, readout, paired).predict
+    return Contender(one, lambda rows, size: served(size).predict(rows), engines, batch_size)
+
+
+def of_engine(engine: Engine, readout: Readout, paired: bool) -> Contender:
+    return of_engines(engine, engine, readout, paired)
+
+
+def of_second_tier(folder: Path, cascade: CascadePredictor) -> Contender:
+    """At its fastest setting for each way of use, as the cascade stage found them."""
+    record, summary = read_cascade(folder), json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    single, batched = (
+        recorded_engine(
+            folder,
+            replace(record.tiers[1], **{name: found[name] for name in ("engine", "precision", "threads")}),
+        )
+        for found in (summary["reference"][way] for way in ("batch1", "best_batch"))
+    )
+    size = summary["reference"]["best_batch"]["batch_size"]
+    return of_engines(single, batched, cascade.readout, len(cascade.text_columns) == 2, size)
 
 
 def of_cascade(cascade: CascadePredictor) -> Contender:
-    """Both tiers at their own best batch sizes, or both at 1."""
-    single = CascadePredictor(
-        (cascade.first.engine, cascade.second.engine), cascade.label_names, cascade.threshold, (1, 1),
-        cascade.text_columns, cascade.readout.score,
-    )  # fmt: skip
-
-    def answer(texts: list[str], pairs: list[str] | None, size: int) -> np.ndarray:
-        if size > 1:
-            return cascade.answer(texts, pairs).outputs
-        rows = [single.answer([text], [pairs[i]] if pairs else None) for i, text in enumerate(texts)]
-        return np.concatenate([row.outputs for row in rows])
-
-    return Contender(answer, f"{cascade.first.engine.key} + {cascade.second.engine.key}", cascade.second.batch_size)
+    """Both tiers at their own best batch sizes."""
+    engines = f"{cascade.first.engine.key} + {cascade.second.engine.key}"
+    return Contender(cascade.predict, lambda rows, _: cascade.predict(rows), engines, cascade.second.batch_size)
 
 
-def of_pipeline(folder: Path, label_names: tuple[str, ...], max_length: int) -> Contender:
+def of_pipeline(folder: Path, max_length: int) -> Contender:
     """As its documentation has it: texts in the order in which they come, padded to the longest of a batch."""
     classify = pipeline("text-classification", model=str(folder), device="cpu")
 
-    def answer(texts: list[str], pairs: list[str] | None, size: int) -> np.ndarray:
-        rows = [{"text": a, "text_pair": b} for a, b in zip(texts, pairs, strict=True)] if pairs else texts
-        found = classify(rows, batch_size=size, truncation=True, max_length=max_length)
-        return np.eye(len(label_names))[[label_names.index(row["label"]) for row in found]]
+    def many(rows: list[Row], size: int) -> list[dict]:
+        given = [row if isinstance(row, str) else dict(zip(("text", "text_pair"), row, strict=True)) for row in rows]
+        return classify(given, batch_size=size, truncation=True, max_length=max_length)
 
-    return Contender(answer, "transformers.pipeline")
+    return Contender(lambda row: many([row], 1)[0], many, "transformers.pipeline")
+
+
+def outputs_of(answers: list, label_names: tuple[str, ...]) -> np.ndarray:
+    """Outputs (n, k) that say what the answers do: predictions, or dictionaries of a pipeline."""
+    if not label_names:
+        return np.array([[each.start, each.end, each.probability] for each in answers], np.float32)
+    given = [each["label"] if isinstance(each, dict) else each.label for each in answers]
+    return np.eye(len(label_names))[[label_names.index(label) for label in given]]
 
 
 def of_early_exit(folder: str, readout: Readout, max_length: int, calibration: Dataset) -> Contender:
@@ -96,7 +121,7 @@ def of_early_exit(folder: str, readout: Readout, max_length: int, calibration: D
     points = exit_points(labels, answers, entropies, seconds, float(seconds[:, -1].sum()), logits.shape[2])
     accuracy = float((answers[:, -1] == labels).mean())
     engine.leave_below(float(points["threshold"][point_keeping(points, 0.99, "accuracy", accuracy)]))
-    return of_engine(engine, readout)
+    return of_engine(engine, readout, "text_pair" in calibration.column_names)
 
 
 def with_int8(tier: Path) -> Path:
@@ -109,56 +134,54 @@ def with_int8(tier: Path) -> Path:
 
 def contenders(folder: Path, early_exit: str | None, calibration: Dataset) -> dict[str, Contender]:
     record, cascade = read_cascade(folder), CascadePredictor.from_pretrained(folder)
-    readout, second = cascade.readout, folder / record.tiers[1].path
+    readout, second, paired = cascade.readout, folder / record.tiers[1].path, len(cascade.text_columns) == 2
     length = cascade.second.engine.max_length
     found = {
-        "second tier": of_engine(cascade.second.engine, readout),
+        "second tier": of_second_tier(folder, cascade),
         "cascade": of_cascade(cascade),
-        "first tier": of_engine(cascade.first.engine, readout),
+        "first tier": of_engine(cascade.first.engine, readout, paired),
     }
     if record.label_names:
-        found["pipeline"] = of_pipeline(second, cascade.label_names, length)
+        found["pipeline"] = of_pipeline(second, length)
     else:
         print("transformers.pipeline is left out: transformers 5 has none for question answering")
-    if cascade.second.engine.key != "onnxruntime-int8":
+    if "onnxruntime-int8" not in found["second tier"].engine:
         int8 = load_engine(with_int8(second), "onnxruntime", "int8", length, record.tiers[1].threads)
-        found["int8"] = of_engine(int8, readout)
+        found["int8"] = of_engine(int8, readout, paired)
     if early_exit:
-        found["second tier, PyTorch"] = of_engine(load_engine(second, "torch", "fp32", length), readout)
+        found["second tier, PyTorch"] = of_engine(load_engine(second, "torch", "fp32", length), readout, paired)
         found["DeeBERT"] = of_early_exit(early_exit, readout, length, calibration)
     return found
 
 
 def measure(found: dict[str, Contender], report: TierPair, single: int, repeats: int) -> dict[str, dict]:
-    texts, pairs = report.texts, report.pairs
-
-    def part(rows) -> tuple[list[str], list[str] | None]:
-        return [texts[i] for i in rows], [pairs[i] for i in rows] if pairs else None
-
-    few, some = (np.unique(np.linspace(0, len(texts) - 1, count).astype(int)) for count in (single, SEARCHED))
-    lengths, answers = np.array([sum(len(text[i].split()) for text in (texts, pairs) if text) for i in some]), {}
+    rows, answers = rows_of(report.texts, report.pairs), {}
+    few, some = ([rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, n).astype(int))] for n in (single, SEARCHED))
+    lengths = np.array([len(" ".join([row] if isinstance(row, str) else row).split()) for row in some])
     for name, contender in found.items():
         if not contender.batch_size:
 
-            def run(rows, size, c=contender):
-                c.answer(*part(some[rows]), size)
+            def run(chosen, size, c=contender):
+                c.answers([some[i] for i in chosen], size)
 
             contender.batch_size = find_batch_sizes({name: run}, {name: lengths}, 3, 20.0)[0][name]
 
     def answer_all(name: str, contender: Contender) -> None:
-        answers[name] = contender.answer(texts, pairs, contender.batch_size)
+        answers[name] = contender.many(rows, contender.batch_size)
 
-    alone = time_interleaved({n: lambda c=c: c.answer(*part(few), 1) for n, c in found.items()}, repeats)
-    batch = time_interleaved({n: lambda n=n, c=c: answer_all(n, c) for n, c in found.items()}, repeats, warmup=0)
+    one = time_interleaved({n: lambda c=c: c.answers(few, 1) for n, c in found.items()}, repeats)
+    many = time_interleaved({n: lambda n=n, c=c: answer_all(n, c) for n, c in found.items()}, repeats, warmup=0)
+    alone_s, batch_s = one.seconds, many.seconds
     return {
         name: {
             "engine": contender.engine,
-            report.metric: report.score(answers[name]),
+            report.metric: report.score(outputs_of(answers[name], report.label_names)),
             "best_batch_size": contender.batch_size,
-            "ms_one_at_a_time": (alone[name] / len(few) * 1e3).tolist(),
-            "ms_best_batch": (batch[name] / len(texts) * 1e3).tolist(),
-            "cascade_is_faster_one_at_a_time": spread(alone[name] / alone["cascade"]),
-            "cascade_is_faster_best_batch": spread(batch[name] / batch["cascade"]),
+            "ms_one_at_a_time": (alone_s[name] / len(few) * 1e3).tolist(),
+            "ms_best_batch": (batch_s[name] / len(rows) * 1e3).tolist(),
+            "cascade_is_faster_one_at_a_time": spread(alone_s[name] / alone_s["cascade"]),
+            "cascade_is_faster_best_batch": spread(batch_s[name] / batch_s["cascade"]),
+            "under_load": name in one.under_load | many.under_load,
         }
         for name, contender in found.items()
     }
@@ -211,15 +234,15 @@ def main() -> None:
     print(
         f"{len(report.texts):,} texts of the report role ({roles.files['report']}); {torch.get_num_threads()} threads"
     )
-    print(
-        f"{'':22}{report.metric_title:>9}{'ms, one':>9}{'ms, batch':>11}   cascade faster by: one at a time, in batches"
-    )
+    ways = "cascade faster by: one at a time, in batches"
+    print(f"{'':22}{report.metric_title:>9}{'ms, one':>9}{'ms, batch':>11}   {ways}")
     for name, row in rows.items():
         one, many = row["cascade_is_faster_one_at_a_time"], row["cascade_is_faster_best_batch"]
         print(
             f"{name:22}{row[report.metric]:9.4f}{np.median(row['ms_one_at_a_time']):9.3f}"
             f"{np.median(row['ms_best_batch']):11.3f}   {one[0]:.2f} ({one[1]:.2f}-{one[2]:.2f}), "
             f"{many[0]:.2f} ({many[1]:.2f}-{many[2]:.2f})   {row['engine']}, batch {row['best_batch_size']}"
+            + ("   UNDER LOAD" if row["under_load"] else "")
         )
     if arguments.json:
         about = {"texts": len(report.texts), "machine": describe_machine(), "versions": library_versions()}

@@ -11,6 +11,7 @@ from tangodistill.cascade.choose import Target
 from tangodistill.modules.cascade_measurement import METRIC_PASS_BATCH, ROLES, CascadeMeasurement
 from tangodistill.modules.early_exit import load_early_exit
 from tangodistill.modules.lengths import load_searched
+from tangodistill.modules.measurement import REFERENCE_TIER, TimedEngines
 from tangodistill.modules.processes import gathered, others_wait, shared_outputs
 from tangodistill.modules.role_answers import joined
 from tangodistill.report.figures import cascade_figures
@@ -23,7 +24,7 @@ from tangodistill.runtime.engine_key import split_key
 from tangodistill.runtime.engines import Engine, load_engine
 from tangodistill.runtime.measured_files import CHOSEN_ON
 from tangodistill.runtime.predictor import CascadePredictor
-from tangodistill.runtime.tuned import tuned_for_this_cpu
+from tangodistill.runtime.tuned import Timing, fastest_alone_here, tuned_for_this_cpu
 from tangodistill.scored_examples import ScoredExamples
 
 
@@ -134,26 +135,38 @@ class CascadeModule(L.LightningModule):
         if self.trainer.is_global_zero:
             pd.concat(self._answers).to_parquet(self.root / "answers.parquet", index=False)
 
-    def _load_engines(self) -> tuple[Engine, Engine]:
+    def _load_engines(self) -> tuple[Engine, ...]:
         if self.choices is None:
             return tuple(load_engine(folder, "torch", "fp32", self.task.max_length) for folder in self.folders)
-        engines = []
-        for tier, choice in enumerate(self.choices):
-            name, precision, lengths = split_key(choice.key)
-            folder = self.folders[tier] if name == "torch" else f"{self.exported}/tier{tier + 1}"
-            engines.append(load_engine(folder, name, precision, self.task.max_length, choice.threads, lengths))
-        return tuple(engines)
+        return tuple(map(self._tuned_engine, self.choices))
+
+    def _tuned_engine(self, choice: Timing) -> Engine:
+        name, precision, lengths = split_key(choice.key)
+        folder = self.folders[choice.tier - 1] if name == "torch" else f"{self.exported}/tier{choice.tier}"
+        return load_engine(folder, name, precision, self.task.max_length, choice.threads, lengths)
+
+    def _timed_engines(self) -> TimedEngines:
+        second = self.engines[1]
+        if self.choices is None:
+            return TimedEngines(self.engines, second, second, self.readout, None)
+        fastest, loaded = fastest_alone_here(self.tuned), {(self.choices[1].key, self.choices[1].threads): second}
+        for choice in fastest.values():
+            setting = choice.key, choice.threads
+            loaded[setting] = loaded.get(setting) or self.readout.of(self._tuned_engine(choice))[0]
+        single, batched = (loaded[choice.key, choice.threads] for choice in fastest.values())
+        sizes = {tier: choice.batch_size for tier, choice in enumerate(self.choices, 1)}
+        sizes[REFERENCE_TIER] = fastest["best_batch"].batch_size
+        return TimedEngines(self.engines, single, batched, self.readout, sizes)
 
     def _measurement(self) -> CascadeMeasurement:
         data = self.trainer.datamodule
         return CascadeMeasurement(
-            engines=self.engines,
+            engines=self._timed_engines(),
             folders=self.folders,
             exported=self.exported,
             others=self.others,
             early_exit=self.early_engine,
             dynamic=self.searched,
-            readout=self.readout,
             task=self.task,
             target=self.target,
             repeats=self.repeats,
@@ -162,5 +175,4 @@ class CascadeModule(L.LightningModule):
             seed=data.dataset.seed,
             score=self.score,
             selection=ScoredExamples.of_role(data.roles, CHOSEN_ON),
-            batch_sizes=tuple(choice.batch_size for choice in self.choices) if self.choices else None,
         )

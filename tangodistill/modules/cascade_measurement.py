@@ -11,23 +11,25 @@ from lightning.pytorch.utilities import rank_zero_info
 from tangodistill import __version__
 from tangodistill.cascade.calibrate import calibration as calibration_of
 from tangodistill.cascade.choose import ChosenPoint, Target, choose, point_at
+from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.load import LoadWatch
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
-from tangodistill.latency.timer import is_unsteady, ratio_interval, time_interleaved
+from tangodistill.latency.sample import timed_texts
+from tangodistill.latency.timer import ratio_interval
 from tangodistill.modules.early_exit import EarlyExitMeasurement
 from tangodistill.modules.lengths import LengthsMeasurement, SearchedLengths
-from tangodistill.modules.measurement import TierTimes, time_tiers, tokens_run
+from tangodistill.modules.measurement import REFERENCE_TIER, TierTimes, TimedEngines, time_tiers, tokens_run
 from tangodistill.modules.neighbours import Neighbours, OneByOne
+from tangodistill.modules.real_runs import different_answers, references, run_for_real
 from tangodistill.modules.role_answers import RoleAnswers
 from tangodistill.report.time_gap import time_gap
-from tangodistill.runtime.answers import Readout
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.early_exit import EarlyExitEngine
-from tangodistill.runtime.engines import Engine
 from tangodistill.runtime.measured_files import SELECTION
 from tangodistill.runtime.predictor import CascadePredictor
+from tangodistill.runtime.served import alone, serving
 from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.scored_examples import ScoredExamples
 from tangodistill.tasks import Task
@@ -42,7 +44,7 @@ Points = dict[str, np.ndarray]
 class CascadeMeasurement:
     """What is measured, and how often."""
 
-    engines: tuple[Engine, Engine]
+    engines: TimedEngines
     folders: tuple[str, str]
     """Of the two tiers."""
     exported: str | None
@@ -53,8 +55,6 @@ class CascadeMeasurement:
     """DeeBERT, measured beside the tiers."""
     dynamic: SearchedLengths | None
     """A Dynamic-TinyBERT, measured beside them by itself."""
-    readout: Readout
-    """Of all engines' outputs."""
     task: Task
     target: Target
     repeats: int
@@ -68,17 +68,14 @@ class CascadeMeasurement:
     """Of the first tier's confidence."""
     selection: ScoredExamples
     """Of the role that `export` and `tune` choose on."""
-    batch_sizes: tuple[int, int] | None = None
-    """Best of each tier, where `tune` has found them; None: they are searched."""
 
     def run(self, roles: dict[str, RoleAnswers], folder: Path, protocol: str) -> dict[str, Any]:
         """Measure by one protocol, write all files of it into a folder, and return the contents of summary.json."""
         padded, metric = protocol == "paper", self.task.metric
-        watch = LoadWatch()
+        watch, engines = LoadWatch(), self.engines.padding() if padded else self.engines
         beside = self._beside(roles["report"], padded)
-        sizes = None if padded else self.batch_sizes  # padded texts are fastest in batches of another size
         with watch:
-            times = time_tiers(self.engines, roles, self.repeats, padded, sizes, beside.runs)
+            times = time_tiers(engines, roles, self.repeats, beside.runs)
         points = {
             role: operating_points(roles[role].outcomes, roles[role].confidence, times.timing(role)) for role in ROLES
         }
@@ -87,20 +84,24 @@ class CascadeMeasurement:
         record = self._record(times.best, chosen)
         write_cascade(folder, record, self.folders, self.exported)
         with watch:
-            point, loaded = self._run_for_real(folder, roles["report"], chosen, times, padded)
-        under_load = [*times.under_load, *loaded]
+            point = self._run_for_real(folder, engines, roles["report"], chosen, times)
+            stands_beside = beside.finish(folder, times.beside_s, roles["report"].outcomes.tier_score(2, metric))
+        disturbed = [f"{way}, run for real" for way, run in point["runs"].items() if run["under_load"]]
+        under_load = [*times.under_load, *disturbed, *beside.under_load]
         summary = {
             **self._about(roles, protocol),
             "tiers": [self._tier(tier, roles, times, record) for tier in (1, 2)],
             **self._swept(roles, times, points, chosen),
+            "reference": references(engines, times.sizes, points["report"], point["runs"]),
+            "timed": {role: len(times.samples[role].rows) for role in ROLES},
             "chosen": point,
             "load": {**watch.load.record(), "busy": bool(under_load), "under_load": under_load},
             "student_settings": self._other_students(roles),
             "machine": describe_machine(),
             "versions": {"tangodistill": __version__, **library_versions()},
             "seed": self.seed,
+            **stands_beside,
         }
-        summary |= beside.finish(folder, times.beside_s, summary["tiers"][1]["metrics"][metric])
         record.chosen = summary["chosen"]
         write_record(folder, record)
         _write_tables(folder, roles["calibration"], self.selection, times, points["report"])
@@ -111,11 +112,12 @@ class CascadeMeasurement:
         if self.early_exit is None and self.dynamic is None:
             return Neighbours()
         second = TorchEngine.load(self.folders[1], max_length=self.task.max_length)
+        sample = timed_texts(report.texts, report.pairs)
         return Neighbours(
-            second=OneByOne(second, report, padded),
+            second=OneByOne(second, report, sample, padded),
             early_exit=self.early_exit
-            and EarlyExitMeasurement(self.early_exit, second, report, self.task, self.repeats, padded),
-            dynamic=self.dynamic and LengthsMeasurement(self.dynamic, report, self.task.metric, padded),
+            and EarlyExitMeasurement(self.early_exit, second, report, sample, self.task, self.repeats, padded),
+            dynamic=self.dynamic and LengthsMeasurement(self.dynamic, report, sample, self.task.metric, padded),
         )
 
     def _about(self, roles: dict[str, RoleAnswers], protocol: str) -> dict[str, Any]:
@@ -150,7 +152,7 @@ class CascadeMeasurement:
     def _tier(
         self, tier: int, roles: dict[str, RoleAnswers], times: TierTimes, record: CascadeRecord
     ) -> dict[str, Any]:
-        engine, best = self.engines[tier - 1], times.best[tier - 1]
+        engine, best = self.engines.tiers[tier - 1], times.best[tier - 1]
         frame, batches = times.frames["report"], times.batches
         at_best = batches[(batches["tier"] == tier) & (batches["batch_size"] == best)]
         return {
@@ -179,7 +181,7 @@ class CascadeMeasurement:
                 max_length=engine.max_length,
                 length_configuration=engine.length_configuration and list(engine.length_configuration),
             )
-            for number, (engine, folder, size) in enumerate(zip(self.engines, self.folders, best, strict=True), 1)
+            for number, (engine, folder, size) in enumerate(zip(self.engines.tiers, self.folders, best, strict=True), 1)
         ]
         return CascadeRecord(
             task=self.task.name,
@@ -187,44 +189,45 @@ class CascadeMeasurement:
             label_names=list(self.task.label_names),
             tiers=tiers,
             score=self.score,
-            thresholds={self.engines[0].key: chosen.threshold},
+            thresholds={self.engines.tiers[0].key: chosen.threshold},
             cpu=cpu_model(),
-            calibrated_with=[engine.key for engine in self.engines],
+            calibrated_with=[engine.key for engine in self.engines.tiers],
         )
 
     def _run_for_real(
-        self, folder: Path, report: RoleAnswers, chosen: ChosenPoint, times: TierTimes, padded: bool
-    ) -> tuple[dict[str, Any], list[str]]:
-        """The chosen point as predicted from the parts, and as the written cascade ran it, queue included.
-
-        And which of these timings other work disturbed.
-        """
-        predictor, second, best = CascadePredictor.from_pretrained(folder), self.engines[1], times.best[1]
-        passes = time_interleaved(
-            {
-                "cascade": lambda: predictor.answer(report.texts, report.pairs, pad_to_max=padded),
-                "second_only": lambda: second.outputs(report.texts, report.pairs, best, pad_to_max=padded),
-            },
-            self.repeats,
-        )
-        measured = passes.seconds
-        measured_s, second_only_s = (float(measured[name].mean()) for name in ("cascade", "second_only"))
-        frame, deferred = times.frames["report"], report.confidence < np.float32(chosen.threshold)
-        cascade_s = frame["tier1_time_s"] + np.where(deferred, frame["tier2_time_s"], 0.0)
+        self, folder: Path, engines: TimedEngines, report: RoleAnswers, chosen: ChosenPoint, times: TierTimes
+    ) -> dict[str, Any]:
+        """The chosen point as predicted from the parts, and as the written cascade ran it in both ways of use."""
+        sample, paired = times.samples["report"], report.pairs is not None
+        timed, part = report.select(sample.rows), times.frames["report"].iloc[sample.rows]
+        timing = timing_of(part, times.batches, times.best)
+        cascade, padded = CascadePredictor.from_pretrained(folder), engines is not self.engines
+        if padded:
+            cascade = serving(engines.tiers, engines.readout, paired, times.best, chosen.threshold)
+        second_only = {
+            "batch1": alone(engines.single, engines.readout, paired),
+            "best_batch": alone(engines.batched, engines.readout, paired, times.sizes[REFERENCE_TIER]),
+        }
+        runs = run_for_real(cascade, second_only, timed, timing, self.task.metric, self.repeats)
+        deferred = timed.confidence < np.float32(chosen.threshold)
+        scale, in_batches = len(report) / len(timed), runs["best_batch"]
         point = {
             "target": str(self.target),
             "chosen_on": f"calibration ({self.files['calibration']})",
             **asdict(chosen),
-            "speedup_interval": ratio_interval(frame["tier2_time_s"].to_numpy(), cascade_s.to_numpy()),
-            "measured_s": measured_s,
-            "measured_second_only_s": second_only_s,
-            "measured_speedup_best_batch": second_only_s / measured_s,
-            "unsteady": any(is_unsteady(seconds) for seconds in measured.values()),
-            "tokens_per_text": None if padded else tokens_run(second, report, deferred, best),
+            "speedup_interval": ratio_interval(timing.second_only_s, timing.tier1_s + timing.tier2_s * deferred),
+            "runs": runs,
+            "measured_s": scale * in_batches["measured_s"],
+            "measured_second_only_s": scale * in_batches["measured_second_only_s"],
+            "measured_speedup_batch1": runs["batch1"]["speedup"],
+            "measured_speedup_best_batch": in_batches["speedup"],
+            "unsteady": any(run["unsteady"] for run in runs.values()),
+            "tokens_per_text": None if padded else tokens_run(engines.tiers[1], timed, deferred, times.best[1]),
         }
-        if gap := time_gap(point):
-            rank_zero_info(f"Warning: {gap}")
-        return point, [f"{name}, run for real in batches" for name in sorted(passes.under_load)]
+        for warning in (time_gap(point), different_answers(runs)):
+            if warning:
+                rank_zero_info(f"Warning: {warning}")
+        return point
 
     def _other_students(self, roles: dict[str, RoleAnswers]) -> list[dict[str, Any]]:
         """Scores on the report role of the first tier and of the students beside it."""
@@ -233,7 +236,7 @@ class CascadeMeasurement:
         report = roles["report"]
         settings = [{"name": Path(self.folders[0]).name, "metrics": report.scores(report.outputs[0])}]
         for folder in self.others:
-            engine, columns = self.readout.of(TorchEngine.load(folder, max_length=self.task.max_length))
+            engine, columns = self.engines.readout.of(TorchEngine.load(folder, max_length=self.task.max_length))
             outputs = engine.outputs(report.texts, report.pairs, METRIC_PASS_BATCH)[:, columns]
             settings.append({"name": Path(folder).name, "metrics": report.scores(outputs)})
         return settings

@@ -1,6 +1,6 @@
 """DeeBERT beside the cascade: every exit timed among the tiers' own passes, swept, and points of it run for real."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ from tangodistill.cascade.exits import exit_points
 from tangodistill.cascade.speedup import point_keeping
 from tangodistill.cascade.summary import FRACTIONS, speedups_kept
 from tangodistill.latency.batch_size import find_batch_sizes
+from tangodistill.latency.sample import TimedSample
 from tangodistill.latency.timer import time_interleaved
 from tangodistill.metrics import positive_last
 from tangodistill.modules.role_answers import LabelAnswers
+from tangodistill.progress import Progress, track
 from tangodistill.runtime.early_exit import EarlyExitEngine
 from tangodistill.runtime.engines import Engine, label_columns
 from tangodistill.tasks import Task
@@ -46,7 +48,8 @@ class EarlyExitMeasurement:
     Args:
         engine: the DeeBERT model.
         second: the second tier by PyTorch in fp32, as DeeBERT runs.
-        repeats: timed passes, which `batch1_times` interleaves with the tiers'.
+        sample: which of the report examples are timed.
+        repeats: timed passes, which `time_tiers` interleaves with the tiers'.
         padded: pad every example to the task's length.
     """
 
@@ -55,34 +58,43 @@ class EarlyExitMeasurement:
         engine: EarlyExitEngine,
         second: Engine,
         report: LabelAnswers,
+        sample: TimedSample,
         task: Task,
         repeats: int,
         padded: bool,
     ):
         self.engine, self.second = engine, second
-        self.report, self.task, self.repeats, self.padded = report, task, repeats, padded
+        self.report, self.sample, self.timed = report, sample, report.select(sample.rows)
+        self.task, self.repeats, self.padded = task, repeats, padded
         self.columns = label_columns(self.engine, task.label_names)
         n, exits = len(report), self.engine.exits
         self.logits = np.empty((n, exits, len(self.columns)), np.float32)
         self.entropies = np.empty((n, exits - 1), np.float32)
-        self._passes_s: list[list[np.ndarray]] = [[] for _ in range(n)]
+        self.under_load: list[str] = []
+        """Timings that other work disturbed, of the points that were run for real."""
+        self._passes_s: list[list[np.ndarray]] = [[] for _ in sample.rows]
 
     @property
     def runs(self) -> dict[str, Callable[[int], None]]:
-        """By name, what is to be timed among the tiers' passes: calls that take an example's index."""
+        """By name, what is to be timed among the tiers' passes: calls that take a timed example's place."""
         return {"early exit": self.run}
 
     def run(self, i: int) -> None:
-        """One example through every exit, and what was seen on the way."""
-        pair = self.report.pairs[i] if self.report.pairs else None
-        logits, self.entropies[i], seconds = self.engine.every_exit(self.report.texts[i], pair, self.padded)
-        self.logits[i] = logits[:, self.columns]
-        self._passes_s[i].append(seconds)
+        """The i-th of the timed examples through every exit, and what was seen on the way."""
+        self._passes_s[i].append(self._every_exit(self.sample.rows[i]))
+
+    def _every_exit(self, row: int) -> np.ndarray:
+        """Seconds (exits,) until each had decided."""
+        pair = self.report.pairs[row] if self.report.pairs else None
+        logits, self.entropies[row], seconds = self.engine.every_exit(self.report.texts[row], pair, self.padded)
+        self.logits[row] = logits[:, self.columns]
+        return seconds
 
     @property
     def seconds(self) -> np.ndarray:
         """(n, exits) of each example at batch 1, when it leaves at each exit: means of the passes after the warm-up."""
-        return np.array([np.mean(passes[-self.repeats :], axis=0) for passes in self._passes_s])
+        timed = np.array([np.mean(passes[-self.repeats :], axis=0) for passes in self._passes_s])
+        return self.sample.spread(timed)
 
     def finish(self, folder: Path, second_s: np.ndarray, second_metric: float) -> dict[str, Any]:
         """After the passes: write early_exit_points.parquet and early_exit_examples.parquet, run points for real.
@@ -93,6 +105,8 @@ class EarlyExitMeasurement:
             second_s: (n,) of the report examples through the second tier, one at a time.
             second_metric: the task's metric of the second tier on the report role.
         """
+        for row in track(np.flatnonzero(~self.sample.timed), "DeeBERT on the texts that aren't timed"):
+            self._every_exit(row)
         second_batch = self._best_batch(self.second)
         exits_s, answers, second_only_s = self.seconds, self.logits.argmax(axis=2), float(second_s.sum())
         labels, given = (
@@ -131,40 +145,48 @@ class EarlyExitMeasurement:
         if row is None:
             return None
         self.engine.leave_below(float(own["threshold"][row]))
-        measured = time_interleaved({"deebert": lambda: self._answer(1)}, self.repeats).seconds["deebert"]
+        measured = self._time({"deebert": lambda: self._answer(1)}, "one at a time")["deebert"]
         return {
             "threshold": float(own["threshold"][row]),
             "metric_value": float(own[self.task.metric][row]),
             "speedup": float(own["speedup"][row]),
             "examples_per_exit": [int(own[f"exit{number}"][row]) for number in range(1, self.engine.exits + 1)],
             "predicted_s": float(own["time_s"][row]),
-            "measured_s": float(measured.mean()),
+            "measured_s": self._of_all(measured),
         }
 
+    def _time(self, runs: Mapping[str, Callable[[], object]], title: str) -> dict[str, np.ndarray]:
+        with Progress(f"run DeeBERT {title}", timed=True) as progress:
+            passes = time_interleaved(runs, self.repeats, between=progress.advance)
+        self.under_load += [f"{name}, {title}" for name in sorted(passes.under_load)]
+        return passes.seconds
+
+    def _of_all(self, seconds: np.ndarray) -> float:
+        """Mean of repeats (repeats,) over the timed examples, for all."""
+        return float(seconds.mean()) * len(self.report) / len(self.timed)
+
     def _best_batch(self, engine: Engine) -> int:
-        report, padded = self.report, self.padded
-        best, _ = find_batch_sizes(
-            {"engine": lambda rows, size: engine.outputs(*report.part(rows), size, padded)},
-            {"engine": engine.lengths(report.texts, report.pairs)},
-            self.repeats,
-            SEARCH_S,
-        )
+        timed, padded = self.timed, self.padded
+        runs = {"engine": lambda rows, size: engine.outputs(*timed.part(rows), size, padded)}
+        lengths = {"engine": engine.lengths(timed.texts, timed.pairs)}
+        with Progress("time batch sizes beside DeeBERT's", timed=True) as progress:
+            best, _ = find_batch_sizes(runs, lengths, self.repeats, SEARCH_S, progress.advance)
         return best["engine"]
 
     def _in_batches(self, threshold: float, second_batch: int) -> dict[str, Any]:
         """A threshold at the batch size that is best for it, beside the second tier at its own best one."""
-        report, padded = self.report, self.padded
+        report, timed, padded = self.report, self.timed, self.padded
         self.engine.leave_below(threshold)
         best = self._best_batch(self.engine)
-        seconds = time_interleaved(
+        seconds = self._time(
             {
                 "deebert": lambda: self._answer(best),
-                "second_only": lambda: self.second.outputs(report.texts, report.pairs, second_batch, padded),
+                "second_only": lambda: self.second.outputs(timed.texts, timed.pairs, second_batch, padded),
             },
-            self.repeats,
-        ).seconds
-        answers = self._answer(best)
-        measured_s, second_only_s = (float(seconds[name].mean()) for name in ("deebert", "second_only"))
+            f"in batches of {best}",
+        )
+        answers = self.engine.outputs(report.texts, report.pairs, best, padded)
+        measured_s, second_only_s = (self._of_all(seconds[name]) for name in ("deebert", "second_only"))
         return {
             "threshold": threshold,
             "batch_size": best,
@@ -176,4 +198,4 @@ class EarlyExitMeasurement:
         }
 
     def _answer(self, batch_size: int) -> np.ndarray:
-        return self.engine.outputs(self.report.texts, self.report.pairs, batch_size, self.padded)
+        return self.engine.outputs(self.timed.texts, self.timed.pairs, batch_size, self.padded)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tangodistill.cascade.speedup import point_keeping
 from tangodistill.cascade.summary import speedups_kept
+from tangodistill.latency.sample import TimedSample
 from tangodistill.lengths.front import read_front
 from tangodistill.models.dynamic_tinybert import DynamicTinyBertConfig
 from tangodistill.models.length_configuration import Lengths, checked
@@ -63,24 +64,30 @@ class LengthsMeasurement:
     """What each length configuration gains and costs on the report role, without any tier to defer to.
 
     Args:
+        sample: which of the report examples are timed.
         metric: the task's.
         padded: pad every example to the task's length.
     """
 
-    def __init__(self, searched: SearchedLengths, report: RoleAnswers, metric: str, padded: bool):
+    def __init__(
+        self, searched: SearchedLengths, report: RoleAnswers, sample: TimedSample, metric: str, padded: bool
+    ):
         self.searched, self.report, self.metric = searched, report, metric
         self._answers = {
-            lengths: OneByOne(searched.engine, report, padded) for lengths in searched.configurations[::-1]
+            lengths: OneByOne(searched.engine, report, sample, padded) for lengths in searched.configurations[::-1]
         }
 
     @property
     def runs(self) -> dict[str, Callable[[int], None]]:
-        """By name, what is to be timed among the tiers' passes: calls that take an example's index."""
+        """By name, what is to be timed among the tiers' passes: calls that take a timed example's place."""
         return {str(lengths): lambda i, own=lengths: self._run(own, i) for lengths in self._answers}
 
     def _run(self, lengths: Lengths, i: int) -> None:
-        self.searched.engine.model.config.length_configuration = list(lengths)
+        self._shorten(lengths)
         self._answers[lengths].run(i)
+
+    def _shorten(self, lengths: Lengths) -> None:
+        self.searched.engine.model.config.length_configuration = list(lengths)
 
     def finish(
         self, folder: Path, seconds: Mapping[str, np.ndarray], second_s: np.ndarray, second_metric: float
@@ -127,7 +134,11 @@ class LengthsMeasurement:
 
     def _outputs(self) -> list[np.ndarray]:
         """Each configuration's outputs (n, k), in the task's order."""
-        return [answers.outputs[:, self.searched.columns] for answers in self._answers.values()]
+        found = []
+        for lengths, answers in self._answers.items():
+            self._shorten(lengths)
+            found.append(answers.outputs()[:, self.searched.columns])
+        return found
 
     def _point(self, points: Mapping[str, Any], row: int) -> dict[str, Any]:
         names = {"metric_value": self.metric, "speedup": "speedup", "throughput_per_s": "throughput_per_s"}

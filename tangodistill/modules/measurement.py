@@ -1,83 +1,55 @@
-"""Timing both tiers of a cascade on this machine, from raw text to label."""
+"""Timing both tiers of a cascade as they are served on this machine, from raw text to answer."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
+from tangodistill.cascade.speedup import REFERENCE as REFERENCE_TIER
 from tangodistill.cascade.speedup import Timing, timing_of
 from tangodistill.data.length_batches import tokens_per_text
-from tangodistill.latency.batch_size import BatchTime, find_batch_sizes, time_batch_sizes
+from tangodistill.latency.batch_size import BatchTime, Run, find_batch_sizes, time_batch_sizes
+from tangodistill.latency.sample import TimedSample, timed_texts
 from tangodistill.latency.timer import Passes, time_each
 from tangodistill.modules.role_answers import RoleAnswers
 from tangodistill.progress import Progress
+from tangodistill.runtime.answers import Readout
 from tangodistill.runtime.engines import Engine
+from tangodistill.runtime.served import BOTH, FIRST, alone, one_at_a_time, rows_of, time_columns
 
-Engines = tuple[Engine, Engine]
 Runs = Mapping[str, Callable[[int], object]]
-"""By name, calls that take an example's index."""
-TIERS = ("tier 1", "tier 2")
+"""By name, calls that take the place of an example among the timed ones."""
 WARMUP = 10  # examples before each engine's first timed pass
 
 
-def batch1_times(
-    engines: Engines,
-    role: RoleAnswers,
-    repeats: int,
-    padded: bool,
-    title: str,
-    beside: Runs | None = None,
-) -> Passes:
-    """Seconds (repeats, n) of each tier on every example, one at a time, in interleaved passes; and of what is beside.
+@dataclass(frozen=True)
+class TimedEngines:
+    """The cascade's engines, and the second tier's fastest ones without a cascade."""
 
-    The tiers' names are "tier 1" and "tier 2".
+    tiers: tuple[Engine, Engine]
+    single: Engine
+    """Of the second tier, the fastest for one example at a time."""
+    batched: Engine
+    """And for batches."""
+    readout: Readout
+    sizes: Mapping[int, int] | None
+    """Best batch size of each tier and, as `REFERENCE_TIER`, of `batched`; None: they are searched."""
 
-    Args: `beside`: by name, calls that take an example's index and get passes of their own, interleaved likewise.
-    """
+    def padding(self) -> Self:
+        """The same with each example padded; padded texts are fastest in batches of another size."""
+        padded = {engine: engine.padding() for engine in (*self.tiers, self.single, self.batched)}
+        tiers = tuple(padded[engine] for engine in self.tiers)
+        return replace(self, tiers=tiers, single=padded[self.single], batched=padded[self.batched], sizes=None)
 
-    def answer(engine: Engine, i: int) -> None:
-        engine.outputs([role.texts[i]], [role.pairs[i]] if role.pairs else None, pad_to_max=padded)
-
-    tiers = {name: lambda i, e=engine: answer(e, i) for name, engine in zip(TIERS, engines, strict=True)}
-    runs = {**tiers, **(beside or {})}
-    with Progress(f"time {title}, batch 1", repeats * len(runs) * len(role), timed=True) as progress:
-        return time_each(runs, len(role), repeats, WARMUP, between=progress.advance)
-
-
-def batch_times(
-    engines: Engines,
-    role: RoleAnswers,
-    repeats: int,
-    padded: bool,
-    batch1_s: list[np.ndarray],
-    sizes: Sequence[int] | None = None,
-) -> tuple[list[int], pd.DataFrame]:
-    """Each tier's best batch size, and the rows of batch_times.parquet.
-
-    The rows of batch size 1 are the passes of `batch1_times` (repeats, n) over the same examples.
-
-    Args: `sizes` the best batch size of each tier, where it is known already: then only those are timed.
-    """
-    runs = {
-        f"tier{tier}": lambda rows, size, e=engine: e.outputs(*role.part(rows), batch_size=size, pad_to_max=padded)
-        for tier, engine in enumerate(engines, 1)
-    }
-    with Progress("time batch sizes", timed=True) as progress:
-        if sizes is None:
-            lengths = {f"tier{tier}": engine.lengths(role.texts, role.pairs) for tier, engine in enumerate(engines, 1)}
-            best, found = find_batch_sizes(runs, lengths, repeats, between=progress.advance)
-        else:
-            best = dict(zip(runs, sizes, strict=True))
-            found = time_batch_sizes(runs, best, len(role), repeats, progress.advance)
-    single = [
-        BatchTime(f"tier{tier}", 1, repeat, len(role), float(seconds))
-        for tier, passes in enumerate(batch1_s, 1)
-        for repeat, seconds in enumerate(passes.sum(axis=1))
-    ]
-    frame = pd.DataFrame([*single, *(time for time in found if time.batch_size > 1)])
-    frame["tier"] = frame["tier"].str.removeprefix("tier").astype(int)
-    return [best["tier1"], best["tier2"]], frame
+    @property
+    def in_batches(self) -> dict[int, Engine]:
+        """Tier -> engine; the reference where it isn't the second tier just as it runs in the cascade."""
+        engines = dict(enumerate(self.tiers, 1))
+        same = self.batched is engines[2] and (self.sizes is None or self.sizes[REFERENCE_TIER] == self.sizes[2])
+        return engines if same else {**engines, REFERENCE_TIER: self.batched}
 
 
 @dataclass
@@ -86,47 +58,98 @@ class TierTimes:
 
     frames: dict[str, pd.DataFrame]
     """By role, the rows of predictions.parquet."""
+    samples: dict[str, TimedSample]
+    """By role, which examples were timed."""
     batches: pd.DataFrame
     """The rows of batch_times.parquet, on the report role."""
-    best: list[int]
-    """Each tier's best batch size."""
+    sizes: dict[int, int]
+    """Best batch size of each tier, and of the reference."""
     beside_s: dict[str, np.ndarray]
     """By name, seconds (n,) of the report examples through what ran beside the tiers, one at a time."""
     under_load: list[str]
     """Timings that other work disturbed."""
 
+    @property
+    def best(self) -> list[int]:
+        """Each tier's best batch size."""
+        return [self.sizes[tier] for tier in (1, 2)]
+
     def timing(self, role: str) -> Timing:
         return timing_of(self.frames[role], self.batches, self.best)
 
 
-def time_tiers(
-    engines: Engines,
-    roles: Mapping[str, RoleAnswers],
-    repeats: int,
-    padded: bool,
-    sizes: Sequence[int] | None,
-    beside: Runs,
-) -> TierTimes:
-    """Time both tiers one example at a time on every role, and in batches on the report role.
+def time_tiers(engines: TimedEngines, roles: Mapping[str, RoleAnswers], repeats: int, beside: Runs) -> TierTimes:
+    """Time both tiers one example at a time on a sample of every role, and in batches on that of the report role.
 
-    Args: `sizes` as in `batch_times`; `beside` as in `batch1_times`, on the report role.
+    Args: `beside`: by name, calls that get passes of their own over the report role's sample, interleaved likewise.
     """
+    samples = {role: timed_texts(answers.texts, answers.pairs) for role, answers in roles.items()}
+    timed = {role: answers.select(samples[role].rows) for role, answers in roles.items()}
     passes = {
-        role: batch1_times(engines, answers, repeats, padded, role, beside if role == "report" else None)
-        for role, answers in roles.items()
+        role: _batch1_passes(engines, timed[role], repeats, role, beside if role == "report" else {}) for role in roles
     }
-    seconds = passes["report"].seconds
-    best, batches = batch_times(engines, roles["report"], repeats, padded, [seconds[name] for name in TIERS], sizes)
-    frames = {
-        role: answers.frame(tuple(passes[role].seconds[name].mean(axis=0) for name in TIERS))
-        for role, answers in roles.items()
-    }
-    loaded = [f"{name}, {role}, one at a time" for role in roles for name in sorted(passes[role].under_load)]
-    loaded += [
-        f"tier {tier}, report, batches of {size}"
-        for tier, size in batches[batches["under_load"]].groupby(["tier", "batch_size"]).groups
+    sizes, batches = _batch_times(engines, timed["report"], repeats, passes["report"])
+    return TierTimes(
+        {role: _frame(answers, passes[role], samples[role]) for role, answers in roles.items()},
+        samples,
+        batches,
+        sizes,
+        {name: samples["report"].spread(passes["report"].seconds[name].mean(axis=0)) for name in beside},
+        [f"{name}, {role}, one at a time" for role in roles for name in sorted(passes[role].under_load)]
+        + [f"tier {tier}, report, batches of {size}" for tier, size in sorted(_loaded(batches))],
+    )
+
+
+def _batch1_passes(engines: TimedEngines, timed: RoleAnswers, repeats: int, title: str, beside: Runs) -> Passes:
+    served = one_at_a_time(engines.tiers, engines.single, engines.readout, timed.texts, timed.pairs)
+    runs = {**served, **beside}
+    with Progress(f"time {title}, batch 1", repeats * len(runs) * len(timed), timed=True) as progress:
+        return time_each(runs, len(timed), repeats, WARMUP, between=progress.advance)
+
+
+def _frame(answers: RoleAnswers, passes: Passes, sample: TimedSample) -> pd.DataFrame:
+    """The rows of predictions.parquet: an example that isn't `timed` has the times of one that stands for it."""
+    times = {name: sample.spread(column) for name, column in time_columns(passes.seconds).items()}
+    return answers.frame({**times, "timed": sample.timed})
+
+
+def _batch_times(
+    engines: TimedEngines, timed: RoleAnswers, repeats: int, passes: Passes
+) -> tuple[dict[int, int], pd.DataFrame]:
+    """Best batch sizes, and the rows of batch_times.parquet; those of batch size 1 are passes one at a time."""
+    served = {str(tier): _in_batches(engine, engines.readout, timed) for tier, engine in engines.in_batches.items()}
+    with Progress("time batch sizes", timed=True) as progress:
+        if engines.sizes is None:
+            lengths = {
+                str(tier): engine.lengths(timed.texts, timed.pairs) for tier, engine in engines.in_batches.items()
+            }
+            found, times = find_batch_sizes(served, lengths, repeats, between=progress.advance)
+            best = {int(tier): size for tier, size in found.items()}
+        else:
+            best = dict(engines.sizes)
+            sizes = {tier: best[int(tier)] for tier in served}
+            times = time_batch_sizes(served, sizes, len(timed), repeats, progress.advance)
+    best.setdefault(REFERENCE_TIER, best[2])
+    first_s, both_s = (passes.seconds[name].sum(axis=1) for name in (FIRST, BOTH))
+    single = [
+        BatchTime(str(tier), 1, repeat, len(timed), float(seconds), bool({FIRST, BOTH} & passes.under_load))
+        for tier, added in ((1, first_s), (2, np.maximum(both_s - first_s, 1e-6)))
+        for repeat, seconds in enumerate(added)
     ]
-    return TierTimes(frames, batches, best, {name: seconds[name].mean(axis=0) for name in beside}, loaded)
+    frame = pd.DataFrame([*single, *(time for time in times if time.batch_size > 1 or time.tier == "0")])
+    return best, frame.astype({"tier": int})
+
+
+def _in_batches(engine: Engine, readout: Readout, timed: RoleAnswers) -> Run:
+    rows, paired = rows_of(timed.texts, timed.pairs), timed.pairs is not None
+    served = cache(lambda size: alone(engine, readout, paired, size))
+    return lambda chosen, size: served(size).predict([rows[i] for i in chosen])
+
+
+def _loaded(batches: pd.DataFrame) -> set[tuple[int, int]]:
+    """Tier and batch size."""
+    rows = batches[batches["under_load"] & (batches["batch_size"] > 1)]
+    return set(zip(rows["tier"], rows["batch_size"], strict=True))
 
 
 def tokens_run(engine: Engine, role: RoleAnswers, deferred: np.ndarray, batch_size: int) -> dict[str, float] | None:

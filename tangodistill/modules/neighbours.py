@@ -28,9 +28,14 @@ class Neighbours:
 
     @property
     def runs(self) -> dict[str, Callable[[int], None]]:
-        """By name, what is to be timed among the tiers' passes: calls that take an example's index."""
+        """By name, what is to be timed among the tiers' passes: calls that take a timed example's place."""
         runs = {SECOND_TIER: self.second.run} if self.second else {}
         return runs | (self.early_exit.runs if self.early_exit else {}) | (self.dynamic.runs if self.dynamic else {})
+
+    @property
+    def under_load(self) -> list[str]:
+        """After `finish`: timings of theirs that other work disturbed."""
+        return self.early_exit.under_load if self.early_exit else []
 
     def finish(self, folder: Path, seconds: dict[str, np.ndarray], second_metric: float) -> dict[str, dict[str, Any]]:
         """After the passes: write each one's points and examples; what summary.json tells of them.

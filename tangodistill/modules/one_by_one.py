@@ -2,22 +2,36 @@
 
 import numpy as np
 
+from tangodistill.latency.sample import TimedSample
 from tangodistill.modules.role_answers import RoleAnswers
+from tangodistill.progress import track
 from tangodistill.runtime.engines import Engine
+
+SCORING_BATCH = 32
+CHUNK_ROWS = 1000  # between two steps of progress
 
 
 class OneByOne:
     """An engine's answers to the report examples.
 
     Args:
+        sample: which of them are timed.
         padded: pad every example to the task's length.
     """
 
-    def __init__(self, engine: Engine, report: RoleAnswers, padded: bool):
-        self.engine, self.report, self.padded = engine, report, padded
-        self.outputs = np.empty((len(report), engine.facts.outputs), np.float32)
-        """(n, k) in the engine's own order, of the examples that were run."""
+    def __init__(self, engine: Engine, report: RoleAnswers, sample: TimedSample, padded: bool):
+        self.engine, self.report, self.sample, self.padded = engine, report, sample, padded
+        self._outputs = np.empty((len(report), engine.facts.outputs), np.float32)
 
     def run(self, i: int) -> None:
-        """The example with this index, from its raw text on."""
-        self.outputs[i] = self.engine.outputs(*self.report.part([i]), pad_to_max=self.padded)[0]
+        """The i-th of the timed examples, from its raw text on."""
+        row = self.sample.rows[i]
+        self._outputs[row] = self.engine.outputs(*self.report.part([row]), pad_to_max=self.padded)[0]
+
+    def outputs(self) -> np.ndarray:
+        """(n, k) in the engine's own order, once the timed examples were run; the others are run now."""
+        rest = np.flatnonzero(~self.sample.timed)
+        chunks = np.array_split(rest, -(-len(rest) // CHUNK_ROWS)) if len(rest) else []
+        for rows in track(chunks, "score the texts that aren't timed"):
+            self._outputs[rows] = self.engine.outputs(*self.report.part(rows), SCORING_BATCH, self.padded)
+        return self._outputs

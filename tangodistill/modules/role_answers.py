@@ -1,10 +1,10 @@
 """Both tiers' answers to the examples of one role: labels, or spans of contexts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import pandas as pd
 from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.graded import mean_score
 from tangodistill.cascade.outcomes import GRADES, ClassOutcomes, Outcomes, outcomes_of
-from tangodistill.runtime.answers import Readout, check_finite
+from tangodistill.runtime.answers import Prediction, Readout, SpanPrediction, check_finite
 
 
 @dataclass
@@ -67,18 +67,25 @@ class RoleAnswers(ABC):
         """Texts and second sides of some rows."""
         return [self.texts[i] for i in rows], [self.pairs[i] for i in rows] if self.pairs else None
 
-    def frame(self, times_s: tuple[np.ndarray, np.ndarray]) -> pd.DataFrame:
-        """The rows of predictions.parquet; `times_s` (n,) of each tier at batch 1."""
-        return pd.DataFrame(
-            {
-                "example_id": self.example_ids,
-                "group": self.groups,
-                **self.answer_columns(),
-                "confidence": self.confidence,
-                "tier1_time_s": times_s[0],
-                "tier2_time_s": times_s[1],
-            }
-        )
+    def select(self, rows: np.ndarray) -> Self:
+        """The examples of the given indices."""
+        texts, pairs = self.part(rows)
+        ids, groups = ([column[i] for i in rows] for column in (self.example_ids, self.groups))
+        own = {"texts": texts, "pairs": pairs, "outputs": tuple(each[rows] for each in self.outputs)}
+        return replace(self, example_ids=ids, groups=groups, **own, **self._selected(rows))
+
+    @abstractmethod
+    def _selected(self, rows: np.ndarray) -> dict[str, Any]:
+        """What was right for the examples of the given indices."""
+
+    @abstractmethod
+    def outputs_of(self, predictions: Sequence[Any]) -> np.ndarray:
+        """Outputs (n, k) that say what these served answers to the examples do."""
+
+    def frame(self, times_s: Mapping[str, np.ndarray]) -> pd.DataFrame:
+        """The rows of predictions.parquet; `times_s` its columns (n,) of times at batch 1."""
+        names = {"example_id": self.example_ids, "group": self.groups}
+        return pd.DataFrame({**names, **self.answer_columns(), "confidence": self.confidence, **times_s})
 
 
 @dataclass
@@ -108,6 +115,13 @@ class LabelAnswers(RoleAnswers):
     def scores(self, outputs: np.ndarray) -> dict[str, float]:
         outcomes = self._outcomes(outputs, outputs)
         return {name: outcomes.tier_score(1, name) for name in outcomes.metrics}
+
+    def _selected(self, rows: np.ndarray) -> dict[str, Any]:
+        return {"labels": self.labels[rows]}
+
+    def outputs_of(self, predictions: Sequence[Prediction]) -> np.ndarray:
+        names = self.readout.label_names
+        return np.eye(len(names), dtype=np.float32)[[names.index(each.label) for each in predictions]]
 
     def answer_columns(self) -> dict[str, Any]:
         return {"label": self.labels, "tier1_logits": list(self.outputs[0]), "tier2_logits": list(self.outputs[1])}
@@ -141,6 +155,12 @@ class SpanAnswers(RoleAnswers):
 
     def scores(self, outputs: np.ndarray) -> dict[str, float]:
         return {name: mean_score(values) for name, values in self.marks(outputs).items()}
+
+    def _selected(self, rows: np.ndarray) -> dict[str, Any]:
+        return {"gold": [self.gold[i] for i in rows]}
+
+    def outputs_of(self, predictions: Sequence[SpanPrediction]) -> np.ndarray:
+        return np.array([[each.start, each.end, each.probability] for each in predictions], np.float32)
 
     def answer_columns(self) -> dict[str, Any]:
         return {"gold": [list(answers) for answers in self.gold], **self._graded}

@@ -35,13 +35,14 @@ class Examples:
     """What was measured beside the cascade, of `deebert` and `dynamic_tinybert`."""
 
     def drawn(self, rows: np.ndarray) -> Examples:
-        timing = replace(self.timing, tier1_s=self.timing.tier1_s[rows], tier2_s=self.timing.tier2_s[rows])
+        names = ("tier1_s", "tier2_s", "second_only_s")
+        timing = replace(self.timing, **{name: getattr(self.timing, name)[rows] for name in names})
         beside = {kind: own.drawn(rows) for kind, own in self.beside.items()}
         return Examples(self.metric, self.outcomes.drawn(rows), self.confidence[rows], timing, beside)
 
     def curves(self, draws: int = 100) -> dict[str, Curve]:
         """The curves `cascade`, `random` and `oracle`, and those of what is beside them."""
-        second_s, swept = self.timing.tier2_s.sum(), self.outcomes.sweep(self.confidence)
+        second_s, swept = self.timing.second_only_s.sum(), self.outcomes.sweep(self.confidence)
         baselines = {
             "random": self.outcomes.random(self.metric, self.timing, draws),
             "oracle": self.outcomes.oracle(self.metric, self.timing),

@@ -168,7 +168,7 @@ def response_table(measured: Measured) -> str:
     threshold = float(measured.summary["chosen"]["threshold"])
     deferred = frame["confidence"].to_numpy() < threshold
     cases = {
-        "Second tier alone": frame["tier2_time_s"],
+        "Second tier alone": frame.get("second_only_time_s", frame["tier2_time_s"]),
         "First tier alone": frame["tier1_time_s"],
         "Cascade, chosen point": frame["tier1_time_s"] + frame["tier2_time_s"] * deferred,
     }

@@ -38,6 +38,9 @@ def summary_table(summary: Mapping) -> Table:
     ):
         table.add_column(name, justify="left" if not name else "right")
 
+    for way, fastest in summary.get("reference", {}).items():
+        second = {**second, f"throughput_{way}_per_s": fastest["throughput_per_s"]}
+
     def alone(tier: Mapping, deferred: str) -> tuple[str, ...]:
         ratios = (tier[key] / second[key] for key in ("throughput_batch1_per_s", "throughput_best_batch_per_s"))
         speed = tier["throughput_best_batch_per_s"]
@@ -48,7 +51,7 @@ def summary_table(summary: Mapping) -> Table:
     table.add_row(
         "cascade, chosen",
         hundredfold(chosen["metric_value"]),
-        times(chosen["speedup"]),
+        times(chosen.get("measured_speedup_batch1", chosen["speedup"])),
         times(chosen["measured_speedup_best_batch"]),
         rate(summary["n"] / chosen["measured_s"]),
         percent(chosen["deferral_rate"]),

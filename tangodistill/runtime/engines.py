@@ -74,6 +74,8 @@ class Engine(ABC):
     name: str
     span_score: str = "max_probability"
     """How a span tier finds its answers: one of `SPAN_SCORES`."""
+    pads: bool = False
+    """Whether each example is padded to `max_length`, whatever a call asks for (the paper's protocol)."""
 
     def __init__(
         self,
@@ -127,6 +129,12 @@ class Engine(ABC):
         """This engine, its model shared, with the answers of a span tier found by another of `SPAN_SCORES`."""
         engine = copy.copy(self)
         engine.span_score = span_score
+        return engine
+
+    def padding(self) -> Self:
+        """This engine, its model shared, padding each example to `max_length` in every call."""
+        engine = copy.copy(self)
+        engine.pads = True
         return engine
 
     def outputs(
@@ -228,7 +236,7 @@ class Engine(ABC):
             yield waiting.popleft().result()
 
     def _pads(self, pad_to_max: bool) -> bool:
-        return pad_to_max and not self.facts.exact_length
+        return (pad_to_max or self.pads) and not self.facts.exact_length
 
     @abstractmethod
     def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:

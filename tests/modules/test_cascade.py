@@ -60,7 +60,9 @@ def test_operating_points_follow_from_the_predictions(files):
         assert row.speedup == pytest.approx(second_only["time_s"] / time_s)
         assert row.speedup_best_batch == pytest.approx(second_only["time_best_batch_s"] / best_s)
         assert row.throughput_per_s == pytest.approx(n / time_s)
-    assert second_only["time_s"] == pytest.approx(report["tier2_time_s"].sum())
+    assert report["timed"].all() and summary["timed"]["report"] == n
+    assert second_only["time_s"] == pytest.approx(report["second_only_time_s"].sum())
+    assert second_only["time_best_batch_s"] == pytest.approx(queue_s(n, best2, second))
     assert second_only["speedup"] == second_only["speedup_best_batch"] == 1.0
 
 
@@ -100,6 +102,31 @@ def test_the_threshold_is_the_cheapest_that_keeps_the_target_on_the_calibration_
             break
     assert summary["chosen"]["threshold"] == pytest.approx(threshold)
     assert summary["chosen"]["measured_s"] > 0 and summary["chosen"]["predicted_s"] > 0
+
+
+def test_both_ways_of_use_are_run_for_real_against_the_second_tier_alone(files):
+    summary, frames = files
+    chosen, reference = summary["chosen"], summary["reference"]
+    for way, size in (("batch1", 1), ("best_batch", summary["tiers"][1]["best_batch_size"])):
+        run, alone = chosen["runs"][way], reference[way]
+        assert run["n"] == summary["n"] and run["other_answers"] == 0
+        assert run["metric_value"] == run["scored_metric_value"] == pytest.approx(chosen["metric_value"])
+        assert run["speedup"] == pytest.approx(run["measured_second_only_s"] / run["measured_s"])
+        assert (alone["engine"], alone["precision"], alone["batch_size"]) == ("torch", "fp32", size)
+        assert alone["seconds"] * alone["throughput_per_s"] == pytest.approx(summary["n"])
+        assert alone["metric_value"] == pytest.approx(summary["tiers"][1]["metrics"]["accuracy"])
+    report = frames["predictions"]
+    deferred = report["confidence"] < np.float32(chosen["threshold"])
+    predicted_s = (report["tier1_time_s"] + report["tier2_time_s"] * deferred).sum()
+    assert chosen["runs"]["batch1"]["predicted_s"] == pytest.approx(predicted_s)
+    assert chosen["measured_s"] == chosen["runs"]["best_batch"]["measured_s"]
+
+
+def test_how_busy_the_machine_was_is_told(files):
+    load = files[0]["load"]
+    assert load["busy"] == bool(load["under_load"]) and 0 < load["cpu_per_wall"]
+    assert set(load) == {"busy", "under_load", "others_cpu_share", "steal_share", "waiting_share", "cpu_per_wall"}
+    assert files[1]["batch_times"]["under_load"].dtype == bool
 
 
 def test_what_can_be_certified_stands_beside_the_choice(files):

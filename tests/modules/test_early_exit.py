@@ -9,6 +9,7 @@ from quiet_trainer import trainer
 from sklearn.metrics import accuracy_score, f1_score
 
 from tangodistill.data.splits import load_roles
+from tangodistill.latency import sample
 from tangodistill.modules import CascadeData, CascadeModule
 from tangodistill.report.run_files import read_measured
 from tangodistill.runtime.early_exit import EarlyExitEngine
@@ -19,7 +20,10 @@ from tangodistill.user_error import UserError
 def measured(request, teacher, student, deebert, dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("early") / "cascade"
     module = CascadeModule(str(student), str(teacher), repeats=2, early_exit=str(deebert), protocol=request.param)
-    trainer(folder).validate(module, CascadeData(dataset), verbose=False)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "paper":
+            patch.setattr(sample, "TIMED", 20)  # of the report role's 40 rows
+        trainer(folder).validate(module, CascadeData(dataset), verbose=False)
     return folder if request.param == "natural" else folder / "paper"
 
 
@@ -61,6 +65,15 @@ def test_the_summary_follows_from_the_points(measured, summary):
     assert found["metrics"][-1] == pytest.approx(second["metrics"])
     assert found["time_s_per_exit"][0] < found["time_s_per_exit"][1]
     assert found["time_s_per_exit"][1] * summary["n"] == pytest.approx(points["time_s"].iloc[0])
+
+
+def test_where_a_sample_is_timed_all_are_scored(measured, summary):
+    frame = pd.read_parquet(measured / "predictions.parquet")
+    examples = pd.read_parquet(measured / "early_exit_examples.parquet")
+    count = min(20, summary["n"]) if measured.name == "paper" else summary["n"]
+    assert frame["timed"].sum() == summary["timed"]["report"] == count
+    assert examples["seconds"].map(tuple).nunique() == count  # the others have those of one that stands for them
+    assert len(examples) == summary["n"]
 
 
 def test_batches_are_reported_apart_and_run_for_real(summary):

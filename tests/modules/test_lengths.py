@@ -10,6 +10,7 @@ from searched import write_dynamic, write_search
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from tangodistill.data.splits import load_roles
+from tangodistill.latency import sample
 from tangodistill.lengths.front import RECORD
 from tangodistill.models import DynamicTinyBertForSequenceClassification
 from tangodistill.modules import CascadeData, CascadeModule, lengths
@@ -34,7 +35,9 @@ def searched(teacher, tmp_path_factory):
 def run(teacher, student, deebert, searched, dataset, tmp_path_factory):
     run = tmp_path_factory.mktemp("beside") / "run"
     module = CascadeModule(str(student), str(teacher), repeats=2, early_exit=str(deebert), dynamic=str(searched))
-    trainer(run / "cascade").validate(module, CascadeData(dataset), verbose=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sample, "TIMED", 25)
+        trainer(run / "cascade").validate(module, CascadeData(dataset), verbose=False)
     return run
 
 
