@@ -1,6 +1,9 @@
 """Which rows must stay on one side of a cut: texts that hold one another, pairs that share a text, an article."""
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import count
 
 import numpy as np
 
@@ -12,7 +15,7 @@ SHORTEST = 4
 FEWEST_ARTICLES = 10
 """From here on an article is no larger than a slice, on average; of fewer, a cut by articles may find nothing."""
 
-_BLOCK = 1 << 22  # candidate places compared at once: bounds the memory of texts that repeat one another a lot
+_BLOCK = 1 << 20  # places looked at at once: bounds the memory
 
 
 def text_groups(texts: Sequence[str]) -> np.ndarray:
@@ -32,17 +35,19 @@ def text_groups(texts: Sequence[str]) -> np.ndarray:
     first_row: dict[str, int] = {}
     equal = [first_row.setdefault(normalise(text), row) for row, text in enumerate(texts)]
     # texts that differ in punctuation only are equal above, but different as words
-    words = [text.casefold().split() for text in texts]
+    same, long = np.arange(len(texts)), _Words()
     first_words: dict[str, int] = {}
-    same = [first_words.setdefault(" ".join(w), row) for row, w in enumerate(words)]
-    long = [row for row in first_words.values() if len(words[row]) >= SHORTEST]
-    inner, outer = _contained([words[row] for row in long])
-    rows = np.array(long, dtype=np.int64)
+    for row, text in enumerate(texts):
+        words = text.casefold().split()
+        same[row] = first_words.setdefault(" ".join(words), row)
+        if same[row] == row and len(words) >= SHORTEST:
+            long.add(row, words)
+    inner, outer = _contained(long)
     everyone = np.arange(len(texts))
     return _components(
         len(texts),
-        np.concatenate([everyone, everyone, rows[inner]]),
-        np.concatenate([np.array(equal, dtype=np.int64), np.array(same, dtype=np.int64), rows[outer]]),
+        np.concatenate([everyone, everyone, inner]),
+        np.concatenate([np.array(equal, dtype=np.int64), same, outer]),
     )
 
 
@@ -84,61 +89,108 @@ def context_groups(articles: Sequence[str], contexts: Sequence[str]) -> np.ndarr
     return pair_groups(contexts if few else articles, contexts)
 
 
-def _contained(texts: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs (inner, outer) with the words of inner in a row inside outer; texts are distinct and long enough.
+class _Words:
+    """The words of some texts, distinct and of four words or more each, as numbers one after the other."""
 
-    An inverted index of four-word windows proposes, for each text, the places of its rarest window; a polynomial
-    hash of 64 bits over the text's whole length decides (windows of any length in constant time, from prefix sums).
+    def __init__(self):
+        self._ids: dict[str, int] = defaultdict(count().__next__)  # a new word gets the next number
+        self._flat, self._rows, self._lengths = array("q"), array("q"), array("q")
+
+    def add(self, row: int, words: list[str]) -> None:
+        self._flat.extend(map(self._ids.__getitem__, words))
+        self._rows.append(row)
+        self._lengths.append(len(words))
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n,) the number of each text."""
+        return np.array(self._rows, dtype=np.int64)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n,) words of each text."""
+        return np.array(self._lengths, dtype=np.int64)
+
+    def hashes(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """A function from places [begin, end) to 64-bit hashes of the words there, each in constant time.
+
+        A polynomial hash: the prefix sums of word_i * base**i modulo 2**64, brought to one power by base**-begin.
+        """
+        codes = np.random.default_rng(0).integers(0, 2**64, size=len(self._ids), dtype=np.uint64)
+        base = 0x9E3779B97F4A7C15  # any odd number has an inverse modulo 2**64
+        size = len(self._flat) + 1
+        powers, inverse = (np.full(size, number % 2**64, np.uint64) for number in (base, pow(base, -1, 2**64)))
+        for each in (powers, inverse):
+            each[0] = 1
+            np.cumprod(each, out=each)
+        prefix = np.zeros(size, np.uint64)
+        np.cumsum(codes[np.frombuffer(self._flat, np.int64)] * powers[:-1], out=prefix[1:])
+        return lambda begin, end: (prefix[end] - prefix[begin]) * inverse[begin]
+
+
+def _contained(texts: _Words) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (inner, outer) of texts that tie each text to all those inside it, word for word.
+
+    At each place of a text the longest other text that begins there is enough: shorter ones begin it, and are tied to
+    it. Windows that begin some text are a set closed under shortening, so the longest at a place is found by halving;
+    the longest whole text among its beginnings was noted when the set was made. That is O(log) steps a word, however
+    often the texts repeat one another.
     """
-    if not texts:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    lengths = np.array([len(text) for text in texts])
-    ends = np.cumsum(lengths)
-    starts = ends - lengths
-    prefix, inverse_powers = _prefix_hashes(word for text in texts for word in text)
+    rows, lengths = texts.rows, texts.lengths
+    if not len(rows):
+        return rows, rows
+    hashes, ends = texts.hashes(), np.cumsum(lengths)
+    starts, counts = ends - lengths, lengths - SHORTEST + 1
+    # a text has as many places where a window begins as beginnings (of four words, of five, ...): both in one order
+    first = np.cumsum(counts) - counts
+    text_of = np.repeat(np.arange(len(rows), dtype=np.int32), counts)
+    place = np.arange(len(text_of)) + (starts - first)[text_of]
+    beginnings = hashes(starts[text_of], place + SHORTEST)
+    longest = _longest_whole(beginnings, first, counts)
+    known, example = np.unique(beginnings, return_index=True)
+    known_first = np.unique(beginnings[first])
 
-    def hashes(begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-        return (prefix[end] - prefix[begin]) * inverse_powers[begin]
-
-    windows = lengths - SHORTEST + 1
-    text_of = np.repeat(np.arange(len(texts)), windows)
-    first_window = np.cumsum(windows) - windows
-    places = np.arange(len(text_of)) - first_window[text_of] + starts[text_of]
-    _, window, counts = np.unique(hashes(places, places + SHORTEST), return_inverse=True, return_counts=True)
-    by_window = np.argsort(window, kind="stable")
-    window_start = np.cumsum(counts) - counts
-
-    # the rarest window of each text: sorting by (text, count) brings it to the text's front
-    rarest = np.lexsort((counts[window], text_of))[first_window]
-    offset = places[rarest] - starts
-    candidates = counts[window[rarest]]
-    whole = hashes(starts, ends)
-    blocks = np.searchsorted(np.cumsum(candidates), np.arange(_BLOCK, candidates.sum(), _BLOCK))
-    found = []
-    for block in np.split(np.arange(len(texts)), np.unique(blocks)):
-        inside = np.repeat(block, candidates[block])
-        nth = np.arange(len(inside)) - np.repeat(np.cumsum(candidates[block]) - candidates[block], candidates[block])
-        place = by_window[window_start[window[rarest[inside]]] + nth]
-        outside = text_of[place]
-        begin = places[place] - offset[inside]
-        fits = (outside != inside) & (begin >= starts[outside]) & (begin + lengths[inside] <= ends[outside])
-        inside, outside, begin = inside[fits], outside[fits], begin[fits]
-        equal = hashes(begin, begin + lengths[inside]) == whole[inside]
-        found.append(np.unique(inside[equal] * len(texts) + outside[equal]))
-    return np.divmod(np.concatenate(found), len(texts))
+    itself = first + counts - 1
+    proper = longest[itself[counts > 1] - 1]  # among a text's own beginnings
+    found = [np.stack([proper, np.flatnonzero(counts > 1)])[:, proper >= 0]]
+    for block in range(0, len(place), _BLOCK):
+        begin, outer = place[block : block + _BLOCK], text_of[block : block + _BLOCK]
+        inside = (begin != starts[outer]) & (_index(known_first, hashes(begin, begin + SHORTEST)) >= 0)
+        begin, outer = begin[inside], outer[inside]
+        low, high = np.full(len(begin), SHORTEST), ends[outer] - begin
+        while (low < high).any():
+            middle = (low + high + 1) // 2
+            hit = _index(known, hashes(begin, begin + middle)) >= 0
+            low, high = np.where(hit, middle, low), np.where(hit, high, middle - 1)
+        inner = longest[example[_index(known, hashes(begin, begin + low))]]
+        found.append(np.unique(np.stack([inner, outer])[:, inner >= 0], axis=1))
+    inner, outer = np.concatenate(found, axis=1)
+    return rows[inner], rows[outer]
 
 
-def _prefix_hashes(words: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Prefix sums of word_i * base**i modulo 2**64, and base**-i: their product hashes any window."""
-    ids: dict[str, int] = {}
-    flat = np.array([ids.setdefault(word, len(ids)) for word in words])
-    codes = np.random.default_rng(0).integers(0, 2**64, size=len(ids), dtype=np.uint64)
-    base = 0x9E3779B97F4A7C15  # any odd number has an inverse modulo 2**64
-    powers, inverse_powers = (
-        np.cumprod(np.full(len(flat) + 1, number % 2**64, dtype=np.uint64)) for number in (base, pow(base, -1, 2**64))
-    )
-    prefix = np.concatenate([np.zeros(1, np.uint64), np.cumsum(codes[flat] * powers[:-1])])
-    return prefix, inverse_powers * np.uint64(base)
+def _longest_whole(beginnings: np.ndarray, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(m,) for each beginning of each text, the longest text that it begins with or is; -1 for none.
+
+    Args:
+        beginnings: (m,) hashes, of each text from the shortest to the whole.
+        first, counts: (n,) where each text's lie.
+    """
+    whole = beginnings[first + counts - 1]
+    order = np.argsort(whole)
+    found = _index(whole[order], beginnings)
+    newest = np.maximum.accumulate(np.where(found >= 0, np.arange(len(found)), -1))
+    own = newest >= np.repeat(first, counts)  # and not of a text before
+    return np.where(own, order[found[newest]], -1).astype(np.int32)
+
+
+def _index(ascending: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where each value stands in an ascending array, -1 for nowhere.
+
+    >>> _index(np.array([2, 5]), np.array([5, 3, 2, 9])).tolist()
+    [1, -1, 0, -1]
+    """
+    at = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return np.where(ascending[at] == wanted, at, -1)
 
 
 def _components(size: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Groups against brute force."""
 
+import doctest
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,42 @@ def test_blocks_change_nothing(monkeypatch):
     assert text_groups(texts).tolist() == expected
 
 
+TEMPLATE = "your order of {} for {} was sent to {} on"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 7), st.integers(0, 10), st.lists(st.sampled_from(["a", "b", "on"]), min_size=3)),
+        min_size=2,
+        max_size=10,
+    )
+)
+def test_pieces_of_one_template_equal_brute_force(pieces):
+    """Cut anywhere, so that beginnings, middles and ends are shared, and one text lies inside many."""
+    texts = [" ".join(TEMPLATE.format(*slots).split()[begin : begin + size]) for begin, size, slots in pieces]
+    assert text_groups(texts).tolist() == brute_force(texts)
+
+
+def test_one_text_inside_all_and_a_text_of_one_word_over_and_over():
+    texts = ["we thank you for", *(f"{i} we thank you for it {i}" for i in range(50)), "na " * 40, "na " * 5]
+    assert text_groups(texts).tolist() == [0] * 51 + [51, 51]
+
+
+def seconds(texts: list[str]) -> float:
+    started = time.process_time()
+    text_groups(texts)
+    return time.process_time() - started
+
+
+def test_texts_without_a_rare_window_take_time_in_proportion_to_their_number():
+    """Every four words recur in a large share of the texts: to compare those that share them is quadratic."""
+    rng = np.random.default_rng(0)
+    texts = [" ".join(row) for row in rng.choice([f"w{i}" for i in range(6)], (60_000, 11))]
+    text_groups(texts[:100])
+    assert seconds(texts) < 24 * min(seconds(texts[:5_000]) for _ in range(3))  # 12 times as many
+
+
 def test_short_texts_are_tied_only_by_equality():
     texts = ["good film", "a good film it is", "Good film!", "", " ", "such a good film it is"]
     assert text_groups(texts).tolist() == [0, 1, 0, 3, 3, 1]
@@ -67,3 +105,7 @@ def test_sst2_phrases():
             for end in range(begin + 4, len(words) + 1):
                 assert first.get(" ".join(words[begin:end]), group) == group
     assert np.bincount(groups).max() < 2_000
+
+
+def test_doctests():
+    assert doctest.testmod(grouping).failed == 0
