@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from tangodistill.augment.sample_lm import SampleLmConfig
 from tangodistill.data.language_text import CONDITIONING, PREFIXES, to_lines
 from tangodistill.data.packages import resolve
+from tangodistill.hub_access import spare_the_wait
 from tangodistill.user_error import UserError
 
 COMPACT_AT = 0.8  # share of a batch still being written below which the finished rows are taken out
@@ -30,6 +31,7 @@ class Writer:
     @lru_cache(maxsize=1)
     def load(cls, name_or_folder: str) -> "Writer":
         folder = str(resolve(name_or_folder))
+        spare_the_wait(folder)
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             model = AutoModelForCausalLM.from_pretrained(

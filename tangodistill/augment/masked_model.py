@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from tangodistill.data.packages import resolve
 from tangodistill.hardware import best_device, has_bfloat16
+from tangodistill.hub_access import spare_the_wait
 from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
@@ -164,6 +165,7 @@ def whole_words(tokenizer: Any, size: int) -> tuple[list[str], np.ndarray, np.nd
 
 def _read(folder: str) -> tuple[Any, Any]:
     """Model in float32, read from safetensors only, and tokenizer; every worker would show transformers' reports."""
+    spare_the_wait(folder)
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     if Path(folder).is_dir():

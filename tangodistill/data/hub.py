@@ -8,6 +8,7 @@ from datasets.naming import camelcase_to_snakecase
 from huggingface_hub import HfApi
 
 from tangodistill.data.tables import Table, class_names_of
+from tangodistill.hub_access import spare_the_wait
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
@@ -19,6 +20,7 @@ def read_hub(name: str, task: Task) -> dict[str, Table]:
         UserError: the hub is unreachable, or has no such set.
     """
     configuration = _configuration(name, task)
+    spare_the_wait(name)
     try:
         splits = load_dataset(name, configuration)
     except (ConnectionError, OSError, ValueError) as error:
@@ -44,6 +46,7 @@ def hub_revision(name: str) -> str:
     Raises:
         UserError: neither is known.
     """
+    spare_the_wait(name)
     try:
         return HfApi().dataset_info(name).sha
     except Exception as error:  # the errors of the HTTP client below the hub library: it has changed clients before

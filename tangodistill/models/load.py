@@ -15,6 +15,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from tangodistill.hub_access import spare_the_wait
 from tangodistill.user_error import UserError
 
 HEADS = ("classifier", "score", "qa_outputs")
@@ -90,6 +91,7 @@ def load_config(
     Raises:
         UserError: where there is none, or none that can be read, with what to do instead.
     """
+    spare_the_wait(name_or_folder)
     try:
         return AutoConfig.from_pretrained(name_or_folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
@@ -102,6 +104,7 @@ def read_config(name_or_folder: str) -> PretrainedConfig:
     Raises:
         UserError: as `load_config`.
     """
+    spare_the_wait(name_or_folder)
     try:
         found, _ = PretrainedConfig.get_config_dict(name_or_folder)
         if not found:

@@ -23,6 +23,7 @@ from tangodistill.data.language_text import CONDITIONING, PREFIXES, SEPARATOR, t
 from tangodistill.data.packages import resolve
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.tokenize import TextEncoder, TokenizedTexts
+from tangodistill.hub_access import spare_the_wait
 from tangodistill.models.load import quietly
 from tangodistill.modules.batches import EvaluationBatches, TrainBatches
 from tangodistill.modules.datamodules import RoleData, columns
@@ -216,6 +217,7 @@ def load_language_model(name_or_folder: str, kind: type, said: str) -> tuple[Pre
         UserError: there is none, or none that can be read, with what to do instead.
     """
     folder = str(resolve(name_or_folder))
+    spare_the_wait(folder)
     try:
         with quietly(folder):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
