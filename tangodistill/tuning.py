@@ -121,6 +121,7 @@ def _measure(texts: TierPair, jobs: Sequence[Job], seconds: float) -> list[Timin
             for job in jobs:
                 visit(job)
         doubted = [job for job in jobs if _contradicts(visits, job) or any(each.under_load for each in visits[job])]
+        progress.total += len(doubted)
         for job in doubted:
             visit(job)
     rows = [_combined(visits[job], unsteady=_contradicts(visits, job)) for job in jobs]
@@ -238,7 +239,7 @@ def _show(rows: list[Timing]) -> None:
         for row in group:
             speeds = f"{row.throughput_batch1_per_s:,.0f}/s", f"{row.throughput_best_batch_per_s:,.0f}/s"
             batch, mark = str(row.batch_size), "yes" if row.chosen else ""
-            doubt = "under load" if row.under_load else "unsteady" if row.unsteady else ""
+            doubt = "load" if row.under_load else "unsteady" if row.unsteady else ""
             table.add_row(row.key.partition("@")[0], str(row.threads), *speeds, batch, mark, doubt)
         console.print(table)
 
