@@ -1,12 +1,18 @@
-"""How often a threshold that was chosen on a calibration set keeps its promise, from a finished cascade's predictions.
+"""How often a threshold that was chosen on a calibration set keeps its promise.
 
-    python benchmarks/guarantee.py FOLDER [--draws 200] [--calibration 872] [--keep 0.99] [--metric mcc] [--json FILE]
+    python benchmarks/guarantee.py [--draws 400] [--keep 0.99] [--json FILE]
+    python benchmarks/guarantee.py FOLDER [--draws 400] [--calibration 872] [--keep 0.99] [--metric mcc] [--json FILE]
+
+Without FOLDER, calibration sets are drawn from populations whose truth is known. In some, rows come in groups, as the
+questions of an article: a group's effect moves the chance that tier 1 is wrong, in logits. They are certified by their
+groups, and, to show what that is for, as if rows were independent. In another, five first tiers are equally good, and
+the one whose cascade is cheapest is picked, on a selection set as `tune` does, or on the calibration set itself.
 
 FOLDER is a cascade folder, or a parquet file like its predictions.parquet. Both roles' rows are pooled, and the pool is
-taken for the truth. "pool": calibration sets are drawn from it with replacement, as from unseen data without end, and
-judged on all of it: this is what the guarantee speaks of. "rest": they are drawn without, and judged on the rows left
-over, which are few themselves and say less. Speedups are one example at a time; without measured times, tier 2 is taken
-to be 20 times slower than tier 1.
+taken for the truth. "pool": calibration sets are drawn from it with replacement, group by group where the rows have
+groups, as from unseen data without end, and judged on all of it: this is what the guarantee speaks of. "rest": they are
+drawn without, and judged on the rows left over, which are few themselves and say less. Speedups are one example at a
+time; without measured times, tier 2 is taken to be 20 times slower than tier 1.
 """
 
 import argparse
@@ -18,8 +24,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tangodistill.cascade.outcomes import Outcomes, outcomes_of
+from tangodistill.cascade.calibration_set import CalibrationSet
+from tangodistill.cascade.outcomes import ClassOutcomes, Outcomes, outcomes_of
 from tangodistill.cascade.sweep import Sweep
+from tangodistill.cascade.threshold_grid import threshold_grid
+from tangodistill.runtime.answers import readout_of
+from tangodistill.runtime.cascade_folder import read_cascade
 from tangodistill.runtime.measured_files import read_metric
 
 KINDS = ("plain", "certified")
@@ -34,29 +44,50 @@ class Examples:
     """(n,) of the first tier."""
     times_s: np.ndarray
     """(2, n) of both tiers."""
+    thresholds: np.ndarray
+    """Of the score, that may be certified."""
+    groups: np.ndarray
+    """(n,) equal numbers for rows that are not independent."""
 
     @cached_property
     def points(self) -> Sweep:
         return self.outcomes.sweep(self.confidence)
 
-    def drawn(self, rows: np.ndarray) -> "Examples":
-        return Examples(self.outcomes.drawn(rows), self.confidence[rows], self.times_s[:, rows])
+    @cached_property
+    def members(self) -> list[np.ndarray]:
+        """The rows of each group."""
+        order = np.argsort(self.groups, kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(self.groups[order])) + 1)
+
+    def drawn(self, groups: np.ndarray) -> "Examples":
+        """The rows of some groups; one that comes twice is two."""
+        members = [self.members[group] for group in groups]
+        rows, again = np.concatenate(members), np.repeat(np.arange(len(members)), list(map(len, members)))
+        return Examples(
+            self.outcomes.drawn(rows), self.confidence[rows], self.times_s[:, rows], self.thresholds, again
+        )
 
 
 def pooled(path: Path) -> Examples:
     """All rows with both tiers' answers, from a cascade folder or one file."""
     names = ("predictions.parquet", "calibration_predictions.parquet")
-    rows = pd.concat([pd.read_parquet(file) for file in ([path / name for name in names] if path.is_dir() else [path])])
+    tables = [pd.read_parquet(file) for file in ([path / name for name in names] if path.is_dir() else [path])]
+    groups = [table.get("group", pd.Series(range(len(table)))).to_numpy() for table in tables]
+    groups[1:] = [own + groups[0].max() + 1 for own in groups[1:]]
+    rows = pd.concat(tables)
     times = [rows.get(f"tier{tier}_time_s", pd.Series(s, rows.index)).to_numpy(float) for tier, s in ((1, 1), (2, 20))]
-    positive = read_metric(path).positive_id if path.is_dir() else 1
-    return Examples(outcomes_of(rows, positive), rows["confidence"].to_numpy(), np.stack(times))
+    names = [str(c) for c in range(len(rows["tier1_logits"].iloc[0]))] if "label" in rows else []
+    readout = readout_of(names, read_cascade(path).score if path.is_dir() else "max_probability")
+    confidence = rows["confidence"].to_numpy()
+    return Examples(outcomes_of(rows), confidence, np.stack(times), readout.thresholds, np.concatenate(groups))
 
 
 def chosen(examples: Examples, metric: str, keep: float, level: float) -> dict[str, float | None]:
     """The plain threshold of a calibration set, the lowest that keeps the share on it, and the certified one."""
     values = examples.points.metric(metric)
     plain = float(examples.points.threshold[np.argmax(values >= keep * values[-1])])
-    certified = examples.outcomes.certify(metric, examples.confidence, keep, level, plain).threshold
+    calibration = CalibrationSet(examples.confidence, examples.thresholds, examples.groups)
+    certified = examples.outcomes.certify(metric, calibration, keep, level, plain).threshold
     return {"plain": plain, "certified": certified}
 
 
@@ -86,10 +117,12 @@ def measure(pool: Examples, arguments: argparse.Namespace) -> list[dict]:
         judgements = {kind: [] for kind in KINDS}
         for draw in range(arguments.draws):
             rng = np.random.default_rng(draw)
-            rows = rng.choice(size, arguments.calibration, replace=way == "pool")
-            truth = pool if way == "pool" else pool.drawn(np.setdiff1d(np.arange(size), rows))
+            count, sizes = len(pool.members), np.array(list(map(len, pool.members)))
+            order = rng.choice(count, arguments.calibration) if way == "pool" else rng.permutation(count)
+            groups = order[: 1 + np.argmax(np.cumsum(sizes[order]) >= arguments.calibration)]
+            truth = pool if way == "pool" else pool.drawn(np.setdiff1d(np.arange(count), groups))
             wanted = (arguments.metric, arguments.keep)
-            for kind, threshold in chosen(pool.drawn(rows), *wanted, arguments.confidence).items():
+            for kind, threshold in chosen(pool.drawn(groups), *wanted, arguments.confidence).items():
                 judgements[kind].append(judged(truth, threshold, *wanted))
         for kind in KINDS:
             means = pd.DataFrame(judgements[kind]).mean().to_dict()
@@ -97,10 +130,104 @@ def measure(pool: Examples, arguments: argparse.Namespace) -> list[dict]:
     return found
 
 
+@dataclass(frozen=True)
+class Population:
+    """Groups of rows: tier 2 is right at 0.9, tier 1 the surer the oftener, and in some groups oftener than in others.
+
+    Tier 1 loses what tier 2 has right with a chance whose logit falls from 0 at no confidence by 9 for each of its, and
+    gains a fiftieth of the rest.
+    """
+
+    spread: float
+    """Standard deviation of the groups' effects, in logits of a loss."""
+
+    def draw(self, rng: np.random.Generator, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Right answers of both tiers, and confidences, of groups of these sizes."""
+        effect, n = np.repeat(rng.normal(0, self.spread, len(sizes)), sizes), int(np.sum(sizes))
+        sure, right2 = rng.uniform(0.5, 1, n), rng.random(n) < 0.9
+        lost, gained = rng.random(n) < self._loss(sure, effect), rng.random(n) < 0.02
+        return np.where(right2, ~lost, gained), right2, sure
+
+    def keeps(self, threshold: float | None, keep: float) -> bool:
+        """Whether the cascade keeps the share on all rows that there are."""
+        if threshold is None:
+            return True
+        nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+        sure = np.linspace(threshold, 1, 2001)
+        loss = self._loss(sure[:, None], self.spread * nodes) @ weights / weights.sum()
+        changed = np.trapezoid(0.9 * loss - 0.1 * 0.02, sure) / 0.5
+        return bool(changed <= (1 - keep) * 0.9)
+
+    def _loss(self, sure: np.ndarray, effect: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(9 * sure - 4.5 - effect))
+
+
+def certified(right1, right2, sure, groups, arguments: argparse.Namespace) -> tuple[float | None, float]:
+    """The certified threshold of a calibration set, and how much it defers."""
+    calibration = CalibrationSet(sure, threshold_grid("max_probability", 2), groups)
+    outcomes = ClassOutcomes(np.ones(len(sure), int), right1.astype(int), right2.astype(int), 2)
+    found = outcomes.certify("accuracy", calibration, arguments.keep, arguments.confidence, 0.5)
+    return found.threshold, 1.0 if found.threshold is None else found.deferral_rate
+
+
+def grouped_draws(sizes: list[int], spread: float, arguments: argparse.Namespace) -> list[dict]:
+    """Calibration sets of groups, certified by their groups and as if rows were independent."""
+    population, groups, found = Population(spread), np.repeat(range(len(sizes)), sizes), []
+    for way, by in (("by groups", groups), ("as if rows were independent", None)):
+        draws = (population.draw(np.random.default_rng(draw), sizes) for draw in range(arguments.draws))
+        results = [certified(*rows, by, arguments) for rows in draws]
+        about = f"{len(sizes):,} groups, {len(groups):,} rows, effects of sd {spread}"
+        found.append(_row(about, way, results, population, arguments))
+    return found
+
+
+def chosen_draws(arguments: argparse.Namespace, tiers: int = 5, n: int = 2000) -> list[dict]:
+    """Of equal first tiers the one with the cheapest cascade, picked on other rows than it is certified on, or not."""
+    population, found = Population(0.0), []
+    for picked_on, way in enumerate(("picked on the calibration set itself", "picked on a selection set")):
+        results = []
+        for draw in range(arguments.draws):
+            rng = np.random.default_rng(draw)
+            sets = [[population.draw(rng, np.ones(n, int)) for _ in range(tiers)] for _ in (0, 1)]
+            costs = [_plain_deferral(*rows, arguments.keep) for rows in sets[picked_on]]
+            results.append(certified(*sets[0][int(np.argmin(costs))], None, arguments))
+        found.append(_row(f"{tiers} equal tiers, {n:,} rows", way, results, population, arguments))
+    return found
+
+
+def _plain_deferral(right1: np.ndarray, right2: np.ndarray, sure: np.ndarray, keep: float) -> float:
+    points = ClassOutcomes(np.ones(len(sure), int), right1.astype(int), right2.astype(int), 2).sweep(sure)
+    return float(points.deferral_rate[np.argmax(points.metric("accuracy") >= keep * right2.mean())])
+
+
+def _row(about: str, way: str, results: list, population: Population, arguments: argparse.Namespace) -> dict:
+    row = {
+        "population": about,
+        "certified": way,
+        "broken": float(np.mean([not population.keeps(threshold, arguments.keep) for threshold, _ in results])),
+        "found": float(np.mean([threshold is not None for threshold, _ in results])),
+        "deferral": float(np.mean([deferral for _, deferral in results])),
+    }
+    print(f"{about:48} {way:38} {row['broken']:7.1%} {row['found']:7.1%} {row['deferral']:9.1%}", flush=True)
+    return row
+
+
+def simulate(arguments: argparse.Namespace) -> list[dict]:
+    """All populations whose truth is known."""
+    print(f"{arguments.draws} draws: keep {arguments.keep:g} of accuracy, {arguments.confidence:.0%} confidence")
+    print(f"{'population':48} {'certified':38} {'broken':>7} {'found':>7} {'deferral':>9}", flush=True)
+    rows = chosen_draws(arguments)
+    for spread in (0.3, 0.5, 1.0):
+        rows += grouped_draws([200] * 10, spread, arguments)
+    for sizes in ([2] * 1000, [4] * 500, [1, 1, 2, 6] * 200):
+        rows += grouped_draws(sizes, 1.0, arguments)
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--draws", type=int, default=400)
     parser.add_argument("--calibration", type=int, default=872, help="examples of each calibration set")
     parser.add_argument("--keep", type=float, default=0.99)
     parser.add_argument("--confidence", type=float, default=0.95)
@@ -108,6 +235,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write the rows to as well")
     arguments = parser.parse_args()
 
+    rows = simulate(arguments) if arguments.folder is None else judge_folder(arguments, parser)
+    if arguments.json:
+        settings = {name: str(value) for name, value in vars(arguments).items() if name != "json"}
+        arguments.json.write_text(json.dumps({"settings": settings, "rows": rows}, indent=2), encoding="utf-8")
+
+
+def judge_folder(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> list[dict]:
+    """The pool of a folder's rows."""
     pool = pooled(arguments.folder)
     arguments.metric = arguments.metric or ("accuracy" if "accuracy" in pool.outcomes.metrics else "f1")
     if arguments.metric not in pool.outcomes.metrics:
@@ -120,9 +255,7 @@ def main() -> None:
             f"{row['judged_on']:10} {row['threshold']:10} {row['found']:7.1%} {row['keeps']:7.1%} "
             f"{row['deferral']:9.1%} {row['speedup']:7.2f}x {row['metric']:7.4f}"
         )
-    if arguments.json:
-        settings = {name: str(value) for name, value in vars(arguments).items() if name != "json"}
-        arguments.json.write_text(json.dumps({"settings": settings, "rows": rows}, indent=2), encoding="utf-8")
+    return rows
 
 
 if __name__ == "__main__":
