@@ -170,15 +170,13 @@ def certified(right1, right2, sure, groups, arguments: argparse.Namespace) -> tu
     return found.threshold, 1.0 if found.threshold is None else found.deferral_rate
 
 
-def grouped_draws(sizes: list[int], spread: float, arguments: argparse.Namespace) -> list[dict]:
-    """Calibration sets of groups, certified by their groups and as if rows were independent."""
-    population, groups, found = Population(spread), np.repeat(range(len(sizes)), sizes), []
-    for way, by in (("by groups", groups), ("as if rows were independent", None)):
-        draws = (population.draw(np.random.default_rng(draw), sizes) for draw in range(arguments.draws))
-        results = [certified(*rows, by, arguments) for rows in draws]
-        about = f"{len(sizes):,} groups, {len(groups):,} rows, effects of sd {spread}"
-        found.append(_row(about, way, results, population, arguments))
-    return found
+def grouped_draws(sizes: list[int], spread: float, by_groups: bool, arguments: argparse.Namespace) -> dict:
+    """Calibration sets of groups, certified by their groups or as if rows were independent."""
+    population, groups = Population(spread), np.repeat(range(len(sizes)), sizes)
+    draws = (population.draw(np.random.default_rng(draw), sizes) for draw in range(arguments.draws))
+    results = [certified(*rows, groups if by_groups else None, arguments) for rows in draws]
+    about = f"{len(sizes):,} groups, {len(groups):,} rows, effects of sd {spread}"
+    return _row(about, "by groups" if by_groups else "as if rows were independent", results, population, arguments)
 
 
 def chosen_draws(arguments: argparse.Namespace, tiers: int = 5, n: int = 2000) -> list[dict]:
@@ -218,10 +216,8 @@ def simulate(arguments: argparse.Namespace) -> list[dict]:
     print(f"{'population':48} {'certified':38} {'broken':>7} {'found':>7} {'deferral':>9}", flush=True)
     rows = chosen_draws(arguments)
     for spread in (0.3, 0.5, 1.0):
-        rows += grouped_draws([200] * 10, spread, arguments)
-    for sizes in ([2] * 1000, [4] * 500, [1, 1, 2, 6] * 200):
-        rows += grouped_draws(sizes, 1.0, arguments)
-    return rows
+        rows += [grouped_draws([200] * 10, spread, by_groups, arguments) for by_groups in (True, False)]
+    return rows + [grouped_draws(sizes, 1.0, True, arguments) for sizes in ([2] * 1000, [4] * 500, [1, 1, 2, 6] * 200)]
 
 
 def main() -> None:

@@ -123,8 +123,8 @@ def test_a_student_learns_to_keep_fewer_tokens(questions, dataset, student, teac
 def test_the_cascade_measures_what_it_serves(cascade, dataset, student):
     summary = json.loads((cascade / "summary.json").read_text())
     frame, rows = pd.read_parquet(cascade / "predictions.parquet"), load_roles(dataset).report
-    wanted = ["example_id", "group", "gold", "tier1_answer", "tier1_em", "tier1_f1", "tier2_answer", "tier2_em", "tier2_f1",
-              "confidence", "tier1_time_s", "tier2_time_s", "second_only_time_s", "timed"]  # fmt: skip
+    wanted = ["example_id", "group", "gold", "tier1_answer", "tier1_em", "tier1_f1", "tier2_answer", "tier2_em",
+              "tier2_f1", "confidence", "tier1_time_s", "tier2_time_s", "second_only_time_s", "timed"]  # fmt: skip
     assert list(frame) == wanted and frame["example_id"].tolist() == rows["example_id"][:]
     assert summary["metric"] == "f1" and set(summary["tiers"][0]["metrics"]) == {"em", "f1"}
     for tier in (1, 2):
