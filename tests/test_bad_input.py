@@ -49,7 +49,7 @@ def finished(small):
         ("a.csv", "text,label\na,x\nb,y,z\n", ", line 3: 3 fields, but the header has 2."),
         ("a.csv", 'text,label\na,x\n"b,y\n', ", line 3: broken quoting (unexpected end of data)."),
         ("a.csv", "example_id,text,label\nk,a,x\nk,b,y\n", ", row 2: example_id 'k' was used in row 1 already."),
-        ("a.csv", "text,label\nfílm,x\n", ": not UTF-8 text (byte 12); save it as UTF-8."),
+        ("a.csv", "text,label\nfílm,x\n", ": not UTF-8 text (byte 12); save it as UTF-8, or set encoding (--set"),
         ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "b', ", line 2: not valid JSON (Unterminated string"),
         ("a.jsonl", '{"text": 5, "label": "x"}\n', ", row 1: column 'text' holds a int (5), not a text."),
         ("a.parquet", "PAR1 cut off", ": not a readable Parquet file ("),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datasets import Dataset, Features, Value
 
 from tangodistill.data.labels import label_texts
-from tangodistill.data.tables import Table
+from tangodistill.data.tables import Table, separator_hint
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
@@ -80,4 +80,5 @@ def _ids(split: str, table: Table, rows: int) -> list[str]:
 
 
 def _no_column(table: Table, missing: str, key: str) -> str:
-    return f"{table.origin}: no column '{missing}'; it has: {', '.join(table.names)}. Name the right one in {key}."
+    found = f"{table.origin}: no column '{missing}'; it has: {', '.join(table.names)}."
+    return f"{found}{separator_hint(table.names) or f' Name the right one in {key}.'}"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tangodistill.data.tables import Table, read_tsv
+from tangodistill.data.tables import Table, TextForm, read_tsv
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
@@ -41,7 +41,7 @@ def glue_files(folder: Path, task: Task) -> dict[str, Path]:
 
 def read_glue(path: Path, task: Task) -> Table:
     """Read one published file; its columns get the names that the task's record uses."""
-    table = read_tsv(path, header=_COLA_HEADER if task.name == "cola" else None)
+    table = read_tsv(path, TextForm(), header=_COLA_HEADER if task.name == "cola" else None)
     published = {_MRPC_NAMES.get(name, name): name for name in table.names}
     return Table(table.origin, tuple(published), lambda name: table.column(published[name]))
 

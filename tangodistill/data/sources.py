@@ -13,7 +13,7 @@ from tangodistill.data.hub import hub_revision, read_hub
 from tangodistill.data.labels import given_label_names, infer_label_names, label_ids, label_text
 from tangodistill.data.packages import resolve
 from tangodistill.data.squad import read_squad, squad_files, to_questions
-from tangodistill.data.tables import FORMATS, Table, read_table, table_files
+from tangodistill.data.tables import FORMATS, Table, TextForm, read_tables, table_files
 from tangodistill.tasks import Task, get_task
 from tangodistill.user_error import UserError
 
@@ -27,8 +27,8 @@ class DatasetConfig:
 
     Args:
         source: a GLUE folder as published; a CSV, TSV (never quoted), JSONL or Parquet file; a folder holding
-            train, validation and test tables of those kinds; a folder or file of SQuAD 1.1; a data set on the Hugging
-            Face hub; or package:snippets.
+            train, validation and test tables of those kinds; SQuAD 1.1 as its JSON, or as tables of the hub's columns;
+            a data set on the Hugging Face hub; or package:snippets.
         task: sst2, cola, mrpc, qnli, squad, or custom for data of your own.
         text_columns: one column, or two for pairs of texts; by default the task's, for custom data text.
         label_column: by default label.
@@ -44,6 +44,8 @@ class DatasetConfig:
         validation: file or hub set to use as the validation split.
         test: file or hub set to use as the labelled test split.
         seed: of the slices cut from the training split.
+        separator: of CSV and TSV files, one character such as ; or tab; by default the comma, of TSV the tab.
+        encoding: of text files, such as cp1252 or utf-16; by default UTF-8, or what a file's byte-order mark says.
     """
 
     source: str
@@ -58,6 +60,8 @@ class DatasetConfig:
     validation: str | None = None
     test: str | None = None
     seed: int = 0
+    separator: str | None = None
+    encoding: str | None = None
 
 
 @dataclass
@@ -103,7 +107,7 @@ def dataset_fingerprint(config: DatasetConfig) -> str:
         files = _local_files(source, task)
         if files is None:
             digest.update(f"{split} {source} {hub_revision(source)}\n".encode())
-        for name, path in (files or {}).items():
+        for name, path in ((name, path) for name, paths in (files or {}).items() for path in paths):
             with path.open("rb") as file:
                 digest.update(f"{split or name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
@@ -199,15 +203,24 @@ def _refuse_columns(config: DatasetConfig) -> None:
             )
 
 
-def _local_files(source: str, task: Task) -> dict[str, Path] | None:
+def _text_form(config: DatasetConfig) -> TextForm:
+    separator = {"tab": "\t", "\\t": "\t"}.get(config.separator, config.separator)
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+        raise UserError(f"dataset.separator is {separator!r}; give one character, such as ; or tab.")
+    return TextForm(separator, config.encoding)
+
+
+def _local_files(source: str, task: Task) -> dict[str, list[Path]] | None:
     """Files of the splits of a source; None if it can only be a hub set."""
     path = Path(resolve(source)).expanduser()
     if path.is_dir():
         if task.kind == "spans":
             return squad_files(path)
-        return glue_files(path, task) if task.glue_folder else table_files(path)
+        if task.glue_folder:
+            return {split: [file] for split, file in glue_files(path, task).items()}
+        return table_files(path)
     if path.is_file():
-        return {"train": path}
+        return {"train": [path]}
     if path.suffix.lower() in (*FORMATS, ".json") or len(path.parts) > 2 or source.startswith((".", "/", "~")):
         raise UserError(f"{source}: no such file or folder. Give a table or a folder (of `run`: --data FILE).")
     return None
@@ -215,25 +228,27 @@ def _local_files(source: str, task: Task) -> dict[str, Path] | None:
 
 def _open(config: DatasetConfig, task: Task) -> dict[str, Table]:
     """Read the source, then what validation and test name in place of its splits."""
-    tables = _read(config.source, task)
+    form = _text_form(config)
+    tables = _read(config.source, task, form)
     if "train" not in tables:
         raise UserError(f"{config.source}: this hub set has no labelled train split.")
     for split, source in (("validation", config.validation), ("test", config.test)):
         if source is None:
             continue
-        found = _read(source, task)
+        found = _read(source, task, form)
         if split not in found and len(found) > 1:
             raise UserError(f"{source}: no labelled {split} split here.")
         tables[split] = found.get(split) or next(iter(found.values()))
     return tables
 
 
-def _read(source: str, task: Task) -> dict[str, Table]:
+def _read(source: str, task: Task, form: TextForm) -> dict[str, Table]:
     """The labelled splits of a folder or hub set; a single file is its own train split."""
     files = _local_files(source, task)
     if files is None:
         return read_hub(source, task)
     if task.kind == "spans":
-        return {split: read_squad(path) for split, path in files.items()}
-    published = task.glue_folder and Path(source).expanduser().is_dir()
-    return {split: read_glue(path, task) if published else read_table(path) for split, path in files.items()}
+        return {split: read_squad(paths, form) for split, paths in files.items()}
+    if task.glue_folder and Path(source).expanduser().is_dir():
+        return {split: read_glue(path, task) for split, (path,) in files.items()}
+    return {split: read_tables(paths, form) for split, paths in files.items()}

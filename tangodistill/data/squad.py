@@ -1,14 +1,15 @@
 """SQuAD 1.1: from its nested JSON, or its set on the hub, to one row per question."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, Features, List, Value
 
-from tangodistill.data.tables import Table, decode
+from tangodistill.data.encodings import decode
+from tangodistill.data.tables import Table, TextForm, read_jsonl, read_tables, table_files
 from tangodistill.user_error import UserError
 
 _FILES = {"train": ("train-v1.1.json", "train.json"), "validation": ("dev-v1.1.json", "dev.json")}
@@ -20,8 +21,8 @@ _FEATURES = Features(
 )
 
 
-def squad_files(folder: Path) -> dict[str, Path]:
-    """Files of the splits of a folder.
+def squad_files(folder: Path) -> dict[str, list[Path]]:
+    """Files of the splits of a folder: the published JSON, or tables of the hub's columns.
 
     Raises:
         UserError: there is no training file.
@@ -30,24 +31,38 @@ def squad_files(folder: Path) -> dict[str, Path]:
     for split, names in _FILES.items():
         paths = [folder / name for name in names if (folder / name).is_file()]
         if paths:
-            found[split] = paths[0]
-    if "train" not in found:
-        others = ", ".join(sorted(path.name for path in folder.glob("*.json"))) or "no JSON files"
-        raise UserError(
-            f"{folder}: no {' or '.join(_FILES['train'])} here, but {others}; give the folder of SQuAD 1.1."
-        )
-    return found
+            found[split] = paths[:1]
+    if "train" in found:
+        return found
+    if any(folder.glob("train*.parquet")) or (folder / "train.jsonl").is_file():
+        return table_files(folder)
+    others = ", ".join(sorted(path.name for path in folder.glob("*.json"))) or "no JSON files"
+    raise UserError(
+        f"{folder}: no {' or '.join(_FILES['train'])} here, but {others}; give the folder of SQuAD 1.1, or one with "
+        "the hub's train.parquet or train.jsonl."
+    )
 
 
-def read_squad(path: Path) -> Table:
-    """Read a file of SQuAD's form into the columns of the hub's set; an article without a title is called by its place.
+def read_squad(paths: Sequence[Path], form: TextForm) -> Table:
+    """Read SQuAD's JSON, or tables of the hub's columns, into those; an article without a title is called by its place.
 
     Raises:
-        UserError: corrupt JSON, or a part of it that is missing or of the wrong kind.
+        UserError: the file is unreadable, of another kind, or a part of it is missing or of the wrong kind.
     """
+    path = paths[0]
+    if path.suffix.lower() in (".parquet", ".jsonl"):
+        return read_tables(paths, form)
+    if path.suffix.lower() not in (".json", ""):
+        raise UserError(
+            f"{path}: squad is read from its JSON files, or from JSONL or Parquet with the columns "
+            f"{', '.join(_COLUMNS)}, not from '{path.suffix}'."
+        )
+    text = decode(path, form.encoding)
     try:
-        document = json.loads(decode(path))
+        document = json.loads(text)
     except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # one object a line, by another name
+            return read_jsonl(path, form)
         raise UserError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}, column {error.colno}).") from None
     rows = list(_questions(_Node(document, str(path), "")))
     return Table(str(path), (*_COLUMNS, _PLACE), lambda name: [row[name] for row in rows])
@@ -65,6 +80,8 @@ def to_questions(table: Table) -> Dataset:
             f"The columns of SQuAD are needed: {', '.join(_COLUMNS)}."
         )
     ids, titles, contexts, questions, answers = map(table.column, _COLUMNS)
+    ids = [str(key) if isinstance(key, int) else key for key in ids]
+    answers = [_as_lists(found) for found in answers]
     if not ids:
         raise UserError(f"{table.origin}: no questions.")
     places = table.column(_PLACE) if _PLACE in table.names else [f"row {row}" for row in range(1, len(ids) + 1)]
@@ -127,6 +144,13 @@ def _questions(document: _Node) -> Iterator[dict[str, Any]]:
                     "answers": {name: [answer.get(name) for answer in answers] for name in ("text", "answer_start")},
                     _PLACE: asked.place,
                 }
+
+
+def _as_lists(answers: Any) -> Any:
+    """A list of answers as the hub's lists of their texts and starts; all else as it is."""
+    if not isinstance(answers, list) or not all(isinstance(each, dict) for each in answers):
+        return answers
+    return {name: [each.get(name) for each in answers] for name in ("text", "answer_start")}
 
 
 def _check_text(text: Any, name: str, where: str) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
@@ -446,3 +448,37 @@ def test_a_blank_label_names_file_and_row(tmp_path):
 def test_a_name_in_brackets_is_a_name(tmp_path):
     source = write(tmp_path / "a.csv", "text,label", "one,[cold]", "two,[warm]")
     assert load(source).task.label_names == ("[cold]", "[warm]")
+
+
+# --- forms of files
+
+
+def test_separator_and_encoding_of_every_file(tmp_path):
+    rows = "text;label\n{};{}\n{};{}\n"
+    for name, words in (("train", ("très", "bon", "pas", "mal")), ("test", ("où", "bon", "là", "mal"))):
+        (tmp_path / f"{name}.csv").write_bytes(rows.format(*words).encode("cp1252"))
+    data = load(tmp_path, separator=";", encoding="cp1252")
+    assert [data.splits[split]["text"][:] for split in ("train", "test")] == [["très", "pas"], ["où", "là"]]
+    write(tmp_path / "b.csv", "text\tlabel", "a\tx", "b\ty")
+    for tab in ("tab", "\t", "\\t"):
+        assert load(tmp_path / "b.csv", separator=tab).splits["train"]["text"][:] == ["a", "b"]
+    wide = error_of(tmp_path / "b.csv", separator="::")
+    assert wide == "dataset.separator is '::'; give one character, such as ; or tab."
+    assert error_of(tmp_path / "b.csv") == (
+        f"{tmp_path / 'b.csv'}: no column 'label'; it has: text\tlabel. "
+        "The header looks separated by a tab: set dataset.separator to tab."
+    )
+
+
+def test_a_map_column_beside_text_and_label_is_left_alone(tmp_path):
+    table = pa.table(
+        {
+            "text": ["a", "b"],
+            "label": ["x", "y"],
+            "meta": pa.array([[("k", "v")], []], pa.map_(pa.string(), pa.string())),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert load(tmp_path / "a.parquet").splits["train"][:] == {
+        "example_id": ["train-0", "train-1"], "text": ["a", "b"], "label": [0, 1],
+    }  # fmt: skip

@@ -73,7 +73,12 @@ def test_own_table_alone_is_cut_three_times():
 
 
 def test_rows_that_hang_together_are_one_group_in_a_slice_and_in_a_file_given_whole():
-    kept = [("a film that is worth it", 0), ("A film that is worth it !", 1), ("see a film that is worth it", 0), ("b", 1)]
+    kept = [
+        ("a film that is worth it", 0),
+        ("A film that is worth it !", 1),
+        ("see a film that is worth it", 0),
+        ("b", 1),
+    ]
     given = assign_roles(labelled(SINGLE, train=sentences(300), test=kept))
     assert given.groups("report").tolist() == [0, 0, 0, 3]
     assert len(set(given.groups("calibration").tolist())) == len(given.calibration)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict, Features, List, Value
 from span_tokenizers import SQUAD
@@ -51,6 +53,66 @@ def error_of(source, **settings) -> str:
 
 
 # --- sources
+
+HUB_ROWS = [
+    {"id": f"q{i}", "title": "Nile", "context": "The Nile is long.", "question": "What is long?",
+     "answers": {"text": ["Nile", "The Nile"], "answer_start": [4, 0]}}
+    for i in range(3)
+]  # fmt: skip
+
+
+def hub_table(rows: list[dict]) -> pa.Table:
+    starts = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
+    columns = [(name, pa.string()) for name in ("id", "title", "context", "question")]
+    return pa.Table.from_pylist(rows, pa.schema([*columns, ("answers", starts)]))
+
+
+def check_hub_rows(rows: Dataset, count: int) -> None:
+    assert len(rows) == count and rows[0] == {
+        "example_id": "q0", "text": "What is long?", "text_pair": "The Nile is long.",
+        "answers": ["Nile", "The Nile"], "answer_starts": [4, 0], "article": "Nile",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "mine.jsonl", "mine.json"])
+def test_the_hubs_rows_as_a_file(name, tmp_path):
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        pq.write_table(hub_table(HUB_ROWS), path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in HUB_ROWS))
+    data = load(path)
+    check_hub_rows(data.splits["train"], 3)
+    assert data.files == {"train": name}
+
+
+def test_the_hubs_rows_as_a_folder_of_parts(tmp_path):
+    for part, rows in enumerate((HUB_ROWS[:1], HUB_ROWS[1:])):
+        pq.write_table(hub_table(rows), tmp_path / f"train-0000{part}-of-00002.parquet")
+    held_out = [{**row, "id": f"v{i}"} for i, row in enumerate(HUB_ROWS)]
+    pq.write_table(hub_table(held_out), tmp_path / "validation-00000-of-00001.parquet")
+    data = load(tmp_path)
+    check_hub_rows(data.splits["train"], 3)
+    assert data.files == {"train": "train-*.parquet", "validation": "validation-00000-of-00001.parquet"}
+    assert data.splits["validation"]["example_id"][:] == ["v0", "v1", "v2"]
+
+
+def test_answers_as_a_list_of_objects_and_whole_numbers_as_ids(tmp_path):
+    rows = [{**row, "id": i, "answers": [{"text": "Nile", "answer_start": 4}]} for i, row in enumerate(HUB_ROWS)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert load(path).splits["train"]["answers"][:] == [["Nile"]] * 3
+    assert load(path).splits["train"]["example_id"][:] == ["0", "1", "2"]
+
+
+def test_a_table_of_another_kind_or_without_a_column_is_told(tmp_path):
+    (tmp_path / "a.csv").write_text("id\n")
+    assert error_of(tmp_path / "a.csv") == (
+        f"{tmp_path / 'a.csv'}: squad is read from its JSON files, or from JSONL or Parquet with the columns id, "
+        "title, context, question, answers, not from '.csv'."
+    )
+    pq.write_table(hub_table(HUB_ROWS).drop_columns("answers"), tmp_path / "b.parquet")
+    assert error_of(tmp_path / "b.parquet").startswith(f"{tmp_path / 'b.parquet'}: no column 'answers'; it has: id, ")
 
 
 @needs_squad
@@ -200,11 +262,12 @@ def test_a_file_of_another_form(tmp_path):
     assert error_of(path) == f"{path}, data[0]: expected an object with the key 'paragraphs', found str."
     path.write_text('{"data": []}')
     assert error_of(path) == f"{path}: no questions."
-    path.write_bytes(b"\xff\xfe")
-    assert error_of(path) == f"{path}: not UTF-8 text (byte 0); save it as UTF-8."
+    path.write_bytes(b"\xff\x80")
+    assert error_of(path).startswith(f"{path}: not UTF-8 text (byte 0); save it as UTF-8, or set dataset.encoding ")
     assert error_of(tmp_path / "no.json").startswith(f"{tmp_path}/no.json: no such file or folder.")
     path.unlink()
-    wanted = f"{tmp_path}: no train-v1.1.json or train.json here, but %s; give the folder of SQuAD 1.1."
+    wanted = f"{tmp_path}: no train-v1.1.json or train.json here, but %s; give the folder of SQuAD 1.1, or "
+    wanted += "one with the hub's train.parquet or train.jsonl."
     assert error_of(tmp_path) == wanted % "no JSON files"
     for name in ("train-v2.0.json", "dev-v2.0.json"):
         (tmp_path / name).write_text('{"version": "v2.0", "data": []}')
