@@ -36,6 +36,8 @@ class RunLogger(WandbLogger):
         group: groups the stages of one run of a recipe.
         job_type: the stage, for instance ``student``.
         save_dir: folder under which ``wandb/`` lies.
+        settings: of ``wandb.Settings``, by name.
+        kwargs: any other keyword of Lightning's WandbLogger and of ``wandb.init``: ``entity``, ``tags``, ``notes``, ...
     """
 
     unreachable = False
@@ -47,11 +49,18 @@ class RunLogger(WandbLogger):
         group: str | None = None,
         job_type: str | None = None,
         save_dir: str = ".",
+        settings: dict[str, Any] | None = None,
+        **kwargs: Any,
     ):
-        project = project or os.environ.get("WANDB_PROJECT", "tangodistill")
-        settings = wandb.Settings(silent=True, init_timeout=INIT_TIMEOUT_S)  # what matters is told here, in one line
+        own = {"silent": True, "init_timeout": INIT_TIMEOUT_S}  # what matters is told here, in one line
         super().__init__(
-            project=project, name=name, group=group, job_type=job_type, save_dir=save_dir, settings=settings
+            project=project or os.environ.get("WANDB_PROJECT", "tangodistill"),
+            name=name,
+            group=group,
+            job_type=job_type,
+            save_dir=save_dir,
+            settings=wandb.Settings(**own | (settings or {})),
+            **kwargs,
         )
         self._wandb_init.pop("anonymous")  # of no effect any more, and warned about
         self._told = False

@@ -4,13 +4,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import wandb
-from lightning.pytorch.loggers import CSVLogger
+from jsonargparse import ArgumentParser
+from lightning.pytorch.loggers import CSVLogger, Logger
 from offline_run import read_offline_run
 
 from tangodistill.report import tracking
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.run_files import read_measured
 from tangodistill.report.tracking import RunLogger, cascade_scalars, log_cascade
+from tangodistill.user_error import UserError
+from tangodistill.verbs import check
 
 
 def close():
@@ -70,6 +73,28 @@ def test_offline_file_holds_what_was_logged(measured, tmp_path, capsys):
     for name in ("tradeoff", "throughput", "errors_by_confidence"):
         (image,) = [path for path in held["files"] if f"images/{name}" in path]
         assert (held["folder"] / image).read_bytes().startswith(b"\x89PNG")
+
+
+def test_any_keyword_of_wandb_reaches_it(tmp_path):
+    logger = {"class_path": "tangodistill.report.tracking.RunLogger"}
+    keywords = {"entity": "a-team", "tags": ["x"], "notes": "hello", "settings": {"run_job_type": "here"}}
+    logger["init_args"] = {**keywords, "save_dir": str(tmp_path)}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--logger", type=Logger)
+    made = parser.instantiate_classes(parser.parse_object({"logger": logger})).logger
+    assert made._wandb_init["entity"] == "a-team" and made._wandb_init["settings"].init_timeout == 30
+    made.log_metrics({"val/score": 1.0})
+    close()
+    run = read_offline_run(tmp_path)["run"]
+    assert (run.entity, list(run.tags), run.notes) == ("a-team", ["x"], "hello")
+
+
+def test_a_keyword_that_wandb_does_not_know_is_refused(tmp_path):
+    config = tmp_path / "stage.yaml"
+    logger = "{class_path: tangodistill.report.tracking.RunLogger, init_args: {entty: a-team}}"
+    config.write_text(f"trainer:\n  logger: {logger}\nmodel: TeacherModule\ndata: TextData\n")
+    with pytest.raises(UserError, match="entty"):
+        check("fit", ["--config", str(config)])
 
 
 def test_axes_are_defined(measured, tmp_path):
