@@ -10,7 +10,9 @@ import torch
 from torch.nn import functional as F
 
 
-def logit_mse(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+def logit_mse(
+    student: torch.Tensor, teacher: torch.Tensor, weights: torch.Tensor | float = 1.0
+) -> torch.Tensor:
     """Mean squared error of the logits: L = 1/(B·C) · Σ_b Σ_c (z^T_bc − z^S_bc)².
 
     Ba and Caruana 2014, "Do Deep Nets Really Need to be Deep?"; Tang et al. 2019, "Distilling Task-Specific Knowledge
@@ -21,6 +23,7 @@ def logit_mse(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     Args:
         student: (batch, classes) logits.
         teacher: (batch, classes) logits.
+        weights: (batch,) what each row's loss is multiplied by.
 
     Returns:
         Scalar.
@@ -28,10 +31,12 @@ def logit_mse(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     >>> logit_mse(torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 0.0]]))
     tensor(2.)
     """
-    return F.mse_loss(student, _as(teacher, student))
+    return (weights * F.mse_loss(student, _as(teacher, student), reduction="none").mean(1)).mean()
 
 
-def soft_cross_entropy(student: torch.Tensor, teacher: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+def soft_cross_entropy(
+    student: torch.Tensor, teacher: torch.Tensor, temperature: float = 1.0, weights: torch.Tensor | float = 1.0
+) -> torch.Tensor:
     """Cross-entropy to the softened teacher: L = −T²/B · Σ_b Σ_c softmax(z^T_b/T)_c · log softmax(z^S_b/T)_c.
 
     Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", §2: gradients scale as 1/T², so the
@@ -42,6 +47,7 @@ def soft_cross_entropy(student: torch.Tensor, teacher: torch.Tensor, temperature
         student: (batch, classes) logits.
         teacher: (batch, classes) logits.
         temperature: T > 0; above 1 it softens both distributions.
+        weights: (batch,) what each row's loss is multiplied by.
 
     Returns:
         Scalar.
@@ -55,7 +61,7 @@ def soft_cross_entropy(student: torch.Tensor, teacher: torch.Tensor, temperature
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}; it must be above 0")
     probabilities = F.softmax(_as(teacher, student) / temperature, dim=1)
-    return temperature**2 * F.cross_entropy(student / temperature, probabilities)
+    return temperature**2 * (weights * F.cross_entropy(student / temperature, probabilities, reduction="none")).mean()
 
 
 def soft_span_cross_entropy(
@@ -82,7 +88,9 @@ def soft_span_cross_entropy(
     return (first + last) / 2
 
 
-def hard_cross_entropy(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+def hard_cross_entropy(
+    student: torch.Tensor, teacher: torch.Tensor, weights: torch.Tensor | float = 1.0
+) -> torch.Tensor:
     """Cross-entropy to the teacher's answer: L = −1/B · Σ_b log softmax(z^S_b)_{argmax z^T_b}.
 
     The second term of Tang et al. 2019, §3.2, on unlabelled text, where the teacher's prediction stands for the label.
@@ -90,6 +98,7 @@ def hard_cross_entropy(student: torch.Tensor, teacher: torch.Tensor) -> torch.Te
     Args:
         student: (batch, classes) logits.
         teacher: (batch, classes) logits.
+        weights: (batch,) what each row's loss is multiplied by.
 
     Returns:
         Scalar.
@@ -97,7 +106,7 @@ def hard_cross_entropy(student: torch.Tensor, teacher: torch.Tensor) -> torch.Te
     >>> hard_cross_entropy(torch.zeros(1, 2), torch.tensor([[0.1, 2.0]]))
     tensor(0.6931)
     """
-    return F.cross_entropy(student, _as(teacher, student).argmax(dim=1))
+    return (weights * F.cross_entropy(student, _as(teacher, student).argmax(dim=1), reduction="none")).mean()
 
 
 def kl_divergence(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:

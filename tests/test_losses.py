@@ -104,6 +104,13 @@ def test_another_class_count_is_refused(loss, pair):
         loss(pair[0], pair[1][:, :1])
 
 
+@pytest.mark.parametrize("loss", [logit_mse, soft_cross_entropy, hard_cross_entropy])
+def test_rows_count_by_their_weights(loss, pair):
+    rows = [loss(student[None], teacher[None]) for student, teacher in zip(*pair, strict=True)]
+    weights = torch.arange(1.0, len(rows) + 1)
+    torch.testing.assert_close(loss(*pair, weights=weights), (weights * torch.stack(rows)).mean())
+
+
 @pytest.mark.parametrize("temperature", [0, -1])
 def test_temperature_must_be_positive(pair, temperature):
     with pytest.raises(ValueError, match="above 0"):

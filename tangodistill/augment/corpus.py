@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from tangodistill.augment.words import split_words
-
-MASK_TOKEN = "[MASK]"  # one word for a BERT teacher; the student's vocabulary keeps a row for it
+from tangodistill.data.transfer import MASK_TOKEN
 
 
 @dataclass(frozen=True)

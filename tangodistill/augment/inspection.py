@@ -23,6 +23,7 @@ def inspect_set(
     rows: Dataset | pa.Table,
     originals: pa.Table,
     report: pa.Table,
+    held_out: pa.Table,
     samples: int = 8,
     seed: int = 0,
     vocabulary: int = VOCABULARY,
@@ -36,11 +37,12 @@ def inspect_set(
         rows: the set: text, and text_pair for pairs.
         originals: the train role's texts, to compare lengths and distinct-n with.
         report: the report role's texts, to find near-duplicates of.
+        held_out: the selection role's texts, to tell how many of their words a student on this set would not know.
         samples: examples to show, of the set and of its near-duplicates.
         seed: of the samples.
         vocabulary: words of the student, special tokens included.
     """
-    table, originals, report = (_texts(each) for each in (rows, originals, report))
+    table, originals, report, held_out = (_texts(each) for each in (rows, originals, report, held_out))
     words = WordIds()
     near = NearReport(report, words)
     occurrences, lengths = np.zeros(0, np.int64), np.zeros(len(LENGTHS), np.int64)
@@ -51,6 +53,7 @@ def inspect_set(
         lengths += _length_bins(counts)
         near.look_at(ids, counts)
     original_lengths = sum(map(_length_bins, (counts for _, counts in words.read(originals))), np.zeros_like(lengths))
+    known = vocabulary - len(SPECIAL_TOKENS)
     sampled, sampled_originals = (_sample(each, SAMPLED, seed) for each in (table, originals))
     return {
         "rows": table.num_rows,
@@ -59,7 +62,10 @@ def inspect_set(
             "set": _distinct_of(sampled, words),
             "originals": _distinct_of(sampled_originals, words),
         },
-        "unknown": unknown_words(occurrences[len(SPECIAL_TOKENS) :], vocabulary - len(SPECIAL_TOKENS)),
+        "unknown": {
+            **unknown_words(occurrences[len(SPECIAL_TOKENS) :], known),
+            "held_out": _unseen(occurrences, known, held_out, words),
+        },
         "lengths": _length_rows(lengths, original_lengths),
         "near_report": near.result(table, samples),
         "samples": _sample(table, samples, seed).to_pylist(),
@@ -125,6 +131,20 @@ def unknown_words(occurrences: np.ndarray, size: int) -> dict[str, Any]:
         "distinct_words": int((occurrences > 0).sum()),
         "share": unknown / total if total else None,
     }
+
+
+def _unseen(occurrences: np.ndarray, size: int, texts: pa.Table, words: WordIds) -> float | None:
+    """Share of the words of other texts that are not among the most frequent of a set.
+
+    Args:
+        occurrences: of each word of the set, special tokens first.
+    """
+    frequent = np.zeros(len(occurrences), bool)
+    frequent[len(SPECIAL_TOKENS) :][np.argsort(-occurrences[len(SPECIAL_TOKENS) :], kind="stable")[:size]] = True
+    frequent &= occurrences > 0
+    found = [ids for ids, _ in words.read(texts)]
+    ids = np.concatenate([np.zeros(0, np.int64), *found])
+    return float(1 - np.append(frequent, False)[np.minimum(ids, len(frequent))].mean()) if len(ids) else None
 
 
 def _texts(rows: Dataset | pa.Table) -> pa.Table:

@@ -44,6 +44,7 @@ def _summary(inspection: dict[str, Any]) -> list[list[str]]:
         ),
         ["distinct words", f"{unknown['distinct_words']:,}", ""],
         [f"words outside the {unknown['vocabulary']:,} most frequent", _percent(unknown["share"], 2), ""],
+        ["of the words of held-out texts", _percent(unknown.get("held_out"), 2), ""],
         [f"nearly a report text (Jaccard of words ≥ {near['similarity']:g})", f"{near['rows']:,}", ""],
         ["share of the set", _percent(near["share"], 3), ""],
         ["report texts with such a row", f"{near['report_rows']:,}", ""],

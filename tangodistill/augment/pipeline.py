@@ -122,8 +122,11 @@ def augment_roles(
     shutil.rmtree(output / ".shards", ignore_errors=True)
     if not (output / INSPECTION).is_file():
         rows, _ = load_transfer_set(output, labelled=False)
-        report = pa.table({name: pa.array(roles.report[name][:], pa.string()) for name in columns})
-        write_inspection(output, inspect_set(rows, sources, report))
+        report, held_out = (
+            pa.table({name: pa.array(role[name][:], pa.string()) for name in columns})
+            for role in (roles.report, roles.selection)
+        )
+        write_inspection(output, inspect_set(rows, sources, report, held_out))
     return output
 
 

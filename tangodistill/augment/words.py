@@ -3,10 +3,13 @@
 import re
 from functools import lru_cache
 
+from tangodistill.data.scripts import UNSPACED, split_unspaced
+
 _CLITIC = re.compile(r"n['’]t|['’](?:s|re|ve|ll|d|m)", re.IGNORECASE)
 _ENDS_IN_CLITIC = re.compile(rf"(.+?)({_CLITIC.pattern})", re.IGNORECASE | re.DOTALL)
 _EDGES = re.compile(r"([\"'“‘«(\[{<]*)(.*?)([\"'”’»)\]}>.,!?;:…]*)", re.DOTALL)
 _RUN = re.compile(r"(.)\1*", re.DOTALL)
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
 def split_words(text: str) -> tuple[list[str], list[bool]]:
@@ -14,10 +17,13 @@ def split_words(text: str) -> tuple[list[str], list[bool]]:
 
     Words end at white space. Punctuation at a word's edges and English clitics ("n't", "'s", ...) count as words of
     their own. Text that comes tokenised (GLUE's SST-2) is thus taken as it is, and in raw text ``good,`` is two words,
-    the second of them glued to the first. Scripts without spaces between words yield one word per run of text.
+    the second of them glued to the first. In scripts without spaces between words each character is one, as for the
+    student.
 
     >>> split_words('Not "bad", it does n\\'t')
     (['Not', '"', 'bad', '"', ',', 'it', 'does', "n't"], [False, False, True, True, True, False, False, False])
+    >>> split_words("今天 很冷。")
+    (['今', '天', '很', '冷', '。'], [False, True, False, True, True])
     """
     words: list[str] = []
     glued: list[bool] = []
@@ -37,6 +43,8 @@ def _split_token(token: str) -> tuple[str, ...]:
     opening, core, closing = _EDGES.fullmatch(token).groups()
     clitic = _ENDS_IN_CLITIC.fullmatch(core)
     middle = clitic.groups() if clitic else (core,)
+    if _UNSPACED.search(core):
+        middle = split_unspaced(core)
     return (*_runs(opening), *middle, *_runs(closing))
 
 

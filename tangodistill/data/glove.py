@@ -19,6 +19,7 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from tangodistill.data.packages import cache_folder
+from tangodistill.data.scripts import CHARACTER, UNSPACED
 from tangodistill.user_error import UserError
 
 if TYPE_CHECKING:
@@ -41,7 +42,11 @@ SPELLINGS = {
 }
 # GloVe's words: contractions apart ("does n't", "it 's"), numbers and dashes whole, every other mark by itself.
 # Hyphens split too: GloVe has many hyphenated words, but too few of a student's rows would be theirs.
-WORD = r"n't\b|\w+?(?=n't\b)|'(?:s|re|ve|ll|d|m)\b|\d+(?:[.,]\d+)+|\.{3}|-{2}|\w+|[^\w\s]"
+# Where no blanks part words, each character is one.
+LETTER = rf"[^\W{UNSPACED}]"
+WORD = (
+    rf"{CHARACTER}|n't\b|{LETTER}+?(?=n't\b)|'(?:s|re|ve|ll|d|m)\b|\d+(?:[.,]\d+)+|\.{{3}}|-{{2}}|{LETTER}+|[^\w\s]"
+)
 
 
 def student_tokenizer(
@@ -126,8 +131,8 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
 def student_words(texts: list[str]) -> list[list[str]]:
     """The words of each text as the student's tokenizer splits it; special tokens stand among them.
 
-    >>> student_words(["It doesn't.", "a [MASK]"])
-    [['it', 'does', "n't", '.'], ['a', '[MASK]']]
+    >>> student_words(["It doesn't.", "a [MASK]", "今天很冷"])
+    [['it', 'does', "n't", '.'], ['a', '[MASK]'], ['今', '天', '很', '冷']]
     """
     return [encoding.tokens for encoding in _tokenizer_of(texts).encode_batch(texts, add_special_tokens=False)]
 

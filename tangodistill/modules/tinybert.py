@@ -25,6 +25,7 @@ from tangodistill.models.tinybert import (
     student_from_checkpoint,
     student_from_layers,
 )
+from tangodistill.modules.class_weights import ClassWeights
 from tangodistill.modules.classifier import ClassifierModule
 from tangodistill.modules.frozen import frozen, lean_encoder, place_frozen
 from tangodistill.modules.trained import TrainedModule
@@ -194,6 +195,7 @@ class TinyBertModule(ClassifierModule):
         weight_decay: of AdamW.
         warmup_fraction: share of the steps with a rising learning rate.
         max_length: tokens read of a text; the task's length by default.
+        class_weights: what a row's loss counts, by the teacher's answer: ``balanced``, or a weight by label name.
     """
 
     def __init__(
@@ -204,8 +206,10 @@ class TinyBertModule(ClassifierModule):
         weight_decay: float = 0.01,
         warmup_fraction: float = 0.1,
         max_length: int | None = None,
+        class_weights: ClassWeights | None = None,
     ):
         super().__init__(lr, weight_decay, warmup_fraction)
+        self.class_weights = class_weights
         self.pretrained, self.temperature, self.longest = pretrained, temperature, max_length
 
     def setup(self, stage: str) -> None:
@@ -220,7 +224,8 @@ class TinyBertModule(ClassifierModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         with self.autocast():
             logits = self(batch)
-        loss = soft_cross_entropy(logits, batch["teacher_logits"], self.temperature)
+        teacher = batch["teacher_logits"]
+        loss = soft_cross_entropy(logits, teacher, self.temperature, self.weights_of(teacher.argmax(1)))
         self.log("train/loss", loss, prog_bar=True)
         return loss
 

@@ -31,6 +31,7 @@ def _summary_table(found: Mapping[str, Any]) -> str:
         ),
         ["Distinct words", f"{unknown['distinct_words']:,}", NONE],
         [f"Words outside the {unknown['vocabulary']:,} most frequent", percent(unknown["share"], 2), NONE],
+        ["Words of held-out texts outside them", percent(unknown.get("held_out"), 2), NONE],
         ["Rows that are nearly a report text", f"{near['rows']:,} ({percent(near['share'], 3)})", NONE],
         ["Report texts that have such a row", f"{near['report_rows']:,}", NONE],
     ]

@@ -81,7 +81,7 @@ SETS = {
 @pytest.mark.parametrize("name", SETS)
 def test_every_figure_equals_a_count_by_hand(name):
     rows, originals, report = SETS[name]
-    found = inspect_set(rows, originals, report, samples=1000, vocabulary=12)
+    found = inspect_set(rows, originals, report, report, samples=1000, vocabulary=12)
     assert found["rows"] == 200
     for kind, table in (("set", rows), ("originals", originals)):
         for n in (1, 2, 3):
@@ -121,7 +121,7 @@ def test_near_is_what_changes_one_word_of_ten():
         "...",
         "",
     )
-    near = inspect_set(rows, rows, report)["near_report"]
+    near = inspect_set(rows, rows, report, report)["near_report"]
     assert near["rows"] == 3 and near["report_rows"] == 2
     assert [(each["text"], each["similarity"]) for each in near["examples"]] == [
         ("one short", 1.0),
@@ -132,23 +132,23 @@ def test_near_is_what_changes_one_word_of_ten():
 def test_sides_of_a_pair_do_not_mix():
     report = paired(["who made it"], ["a man did"])
     rows = paired(["a man did", "it made who"], ["who made it", "a man did"])
-    assert inspect_set(rows, rows, report)["near_report"]["rows"] == 1
+    assert inspect_set(rows, rows, report, report)["near_report"]["rows"] == 1
 
 
 @pytest.mark.parametrize("make", [single, lambda: paired([], [])])
 def test_nothing_is_no_error(make, capsys):
-    found = inspect_set(make(), make(), make())
+    found = inspect_set(make(), make(), make(), make())
     assert found["rows"] == 0 and found["lengths"] == [] and found["samples"] == []
     assert found["distinct"]["set"] == [None] * 3 and found["unknown"]["share"] is None
     print_inspection(found, None)
     assert "Transfer set" in capsys.readouterr().out
-    assert inspect_set(single("", "a film"), make() if make is single else single(), single("dull"))["rows"] == 2
+    assert inspect_set(single("", "a film"), make() if make is single else single(), single("dull"), single("dull"))["rows"] == 2
 
 
 def test_distinct_n_and_samples_are_of_a_seeded_sample(monkeypatch):
     monkeypatch.setattr(inspection, "SAMPLED", 50)
     rows, originals, report = SETS["single"]
-    first, again, other = (inspect_set(rows, originals, report, samples=5, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (inspect_set(rows, originals, report, report, samples=5, seed=seed) for seed in (0, 0, 1))
     assert first["distinct"]["rows"] == {"set": 50, "originals": 40}
     assert json.dumps(first) == json.dumps(again) != json.dumps(other)
     assert first["near_report"] == other["near_report"] and first["samples"] != other["samples"]
@@ -160,11 +160,11 @@ def test_a_set_on_disk_reads_as_its_table(tmp_path):
     rows, originals, report = SETS["pairs"]
     features = Features({name: Value("string") for name in rows.column_names})
     write_transfer_set(tmp_path, [rows.slice(0, 90), rows.slice(90)], features, {"key": "k"})
-    expected = inspect_set(rows, originals, report)
-    assert inspect_set(load_from_disk(str(tmp_path)), originals, report) == expected
+    expected = inspect_set(rows, originals, report, report)
+    assert inspect_set(load_from_disk(str(tmp_path)), originals, report, report) == expected
     labelled = Dataset.from_dict({**rows.to_pydict(), "logits": [[0.0, 1.0]] * 200})
     shuffled = labelled.select(range(199, -1, -1)).select(range(199, -1, -1))
-    assert inspect_set(shuffled, originals, report) == expected
+    assert inspect_set(shuffled, originals, report, report) == expected
     write_inspection(tmp_path, expected)
     assert json.loads((tmp_path / "inspection.json").read_text(encoding="utf-8")) == expected
     assert len(load_from_disk(str(tmp_path))) == 200
@@ -174,7 +174,7 @@ def test_the_terminal_shows_texts_as_they_are(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     rows = single("a [MASK] [red]film about two sisters and a lost brother", "dull")
     report = single("a film about two sisters and a lost [/] brother")
-    print_inspection(inspect_set(rows, rows, report), {"edges": [0.5, 0.75, 1.0], "counts": [1, 3], "mean": 0.8125})
+    print_inspection(inspect_set(rows, rows, report, report), {"edges": [0.5, 0.75, 1.0], "counts": [1, 3], "mean": 0.8125})
     shown = capsys.readouterr().out
     for words in (
         "[MASK] [red]film",
@@ -205,3 +205,15 @@ def test_confidence_is_that_of_a_copy_of_this_very_set(tmp_path):
 @pytest.mark.parametrize("module", [inspection, near_texts, word_ids])
 def test_doctests(module):
     assert doctest.testmod(module).failed == 0
+
+
+def test_words_of_held_out_texts_that_a_student_would_not_know():
+    rows = single("a film", "a film", "dull")
+    found = inspect_set(rows, rows, single("x"), single("a dull plot"), vocabulary=len(SPECIAL_TOKENS) + 2)
+    assert found["unknown"]["held_out"] == pytest.approx(2 / 3)  # dull, plot
+
+
+@pytest.mark.parametrize(("text", "other"), [("今天很冷。", "很冷今天！"), ("ก็ดี", "ดีก็"), ("さむい日", "日さむい")])
+def test_where_no_blanks_part_words_characters_are_known_in_new_texts(text, other):
+    found = inspect_set(single(text), single(text), single("x"), single(other.rstrip("！")))
+    assert found["unknown"]["held_out"] == 0
