@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -46,11 +47,12 @@ class Agreement:
     tier: int
     key: str
     """Engine, precision, and length configuration where it is not the tier's own."""
-    metric: float
+    metric: float | None
+    """This and what follows is None for a format that could not be written or run."""
     torch_metric: float
-    same_labels: float
+    same_labels: float | None
     """Share of the examples with the same label, or the same span."""
-    max_difference: float
+    max_difference: float | None
     """Of any logit, or of the spans' probabilities."""
     refused: str | None = None
     """Why it may not be used."""
@@ -172,13 +174,14 @@ def _export_tier(
     """A tier in one length configuration; PyTorch itself runs any, so that it is among the formats of a further one."""
     reference = TorchEngine.load(pair.tiers[tier - 1], max_length=pair.max_length, length_configuration=lengths)
     wanted = [key for key in ALL if key in formats and _offered(key, tier, reference)]
-    _write_graphs(pair, tier, reference, {key.partition("-")[2] for key in wanted if not key.startswith("torch")})
+    failed = _write_graphs(
+        pair, tier, reference, {key.partition("-")[2] for key in wanted if not key.startswith("torch")}
+    )
     expected = pair.outputs(reference)
     check_finite(expected, tier)
-    engines = (pair.engine(tier, engine_key(*key.split("-"), lengths)) for key in wanted)
-    found = [_agreement(pair, tier, engine.key, pair.outputs(engine), expected) for engine in engines]
+    found = [_tried(pair, tier, engine_key(*key.split("-"), lengths), expected, failed) for key in wanted]
     for row in found:
-        row.refused = _objection(row, pair.metric_title, max_drop, min_same)
+        row.refused = row.refused or _objection(row, pair.metric_title, max_drop, min_same)
     _remove_refused(graphs_folder(pair.exported[tier - 1], lengths), found)
     return found if lengths is None else [_agreement(pair, tier, reference.key, expected, expected), *found]
 
@@ -190,10 +193,25 @@ def _offered(key: str, tier: int, reference: TorchEngine) -> bool:
     return not gate and not (reference.facts.exact_length and precision.startswith("int8"))
 
 
-def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions: set[str]) -> None:
-    """The folder appears whole; graphs of an earlier export are gone, with those of all length configurations."""
+def _tried(pair: TierPair, tier: int, key: str, expected: np.ndarray, failed: dict[str, str]) -> Agreement:
+    """How a format answers; one that can't be written or run is refused with the reason, and the others go on."""
+    engine, precision, _ = split_key(key)
+    reason = None if engine == "torch" else failed.get(precision)
+    if reason is None:
+        try:
+            return _agreement(pair, tier, key, pair.outputs(pair.engine(tier, key)), expected)
+        except Exception as error:  # those of the engines share no base class
+            reason = f"can't be run ({_last_line(error)})"
+    return Agreement(tier, key, None, pair.score(expected), None, None, reason)
+
+
+def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions: set[str]) -> dict[str, str]:
+    """Precision -> why its graph can't be written, of those that can't.
+
+    The folder appears whole; graphs of an earlier export are gone, with those of all length configurations.
+    """
     if not precisions:
-        return
+        return {}
     final = graphs_folder(pair.exported[tier - 1], reference.length_configuration)
     work = final.with_name(f".{final.name}.{os.getpid()}")
     shutil.rmtree(work, ignore_errors=True)
@@ -201,16 +219,36 @@ def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions:
     example = reference.encoder.encode(["a b c", "a b c d"], None if pair.pairs is None else ["e", "f g"]).batch([0, 1])
     if reference.facts.exact_length:
         example = {"input_ids": example["input_ids"]}
-    fp32 = write_fp32(reference.model, example, work)
-    if "int8" in precisions:
-        write_int8(fp32)
-    if "int8_static" in precisions:
-        write_int8_static(fp32, pair.batches(reference, 16, RANGE_TEXTS))
+    failed: dict[str, str] = {}
+    with _noting(failed, precisions):
+        fp32 = write_fp32(reference.model, example, work)
+        if "int8" in precisions:
+            with _noting(failed, {"int8"}):
+                write_int8(fp32)
+        if "int8_static" in precisions:
+            with _noting(failed, {"int8_static"}):
+                write_int8_static(fp32, pair.batches(reference, 16, RANGE_TEXTS))
     if reference.length_configuration is None:  # these hold for all
         write_facts(work, reference.facts)
         reference.encoder.save(work / TOKENIZER)
     shutil.rmtree(final, ignore_errors=True)
     os.replace(work, final)
+    return failed
+
+
+@contextmanager
+def _noting(failed: dict[str, str], precisions: set[str]) -> Iterator[None]:
+    """Precision -> why it can't be written, where the exporter doesn't know something of the architecture."""
+    try:
+        yield
+    except Exception as error:
+        failed |= dict.fromkeys(precisions, f"can't be written ({_last_line(error)})")
+
+
+def _last_line(error: Exception) -> str:
+    """What the libraries say last, which is what went wrong; they put much before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1][:200]}" if lines else type(error).__name__
 
 
 def _agreement(pair: TierPair, tier: int, key: str, outputs: np.ndarray, expected: np.ndarray) -> Agreement:
@@ -261,6 +299,9 @@ def _show(found: list[Agreement], metric_title: str) -> None:
         for heading in ("format", escape(metric_title), "PyTorch", "same", "Δ logit", "kept"):
             table.add_column(heading, no_wrap=True)
         for row in rows:
+            if row.metric is None:
+                table.add_row(row.key.partition("@")[0], "–", f"{row.torch_metric:.4f}", "–", "–", "no")
+                continue
             scores = f"{row.metric:.4f}", f"{row.torch_metric:.4f}"
             agreement = f"{row.same_labels:.1%}", f"{row.max_difference:.1g}"
             table.add_row(row.key.partition("@")[0], *scores, *agreement, "no" if row.refused else "yes")

@@ -20,10 +20,12 @@ from tangodistill.data.labels import given_label_names
 from tangodistill.data.length_batches import length_batches
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import TokenizedTexts, load_tokenizer
-from tangodistill.data.transfer import load_transfer_set, write_json, write_transfer_set
+from tangodistill.data.transfer import MASK_TOKEN, load_transfer_set, write_json, write_transfer_set
 from tangodistill.hardware import best_device, has_bfloat16
 from tangodistill.models.inputs import tensors
 from tangodistill.models.load import load_classifier
+from tangodistill.models.pairing import pair_up
+from tangodistill.models.trial import bears_bfloat16, try_out
 from tangodistill.positions import position_limit
 from tangodistill.progress import Progress
 from tangodistill.user_error import UserError
@@ -50,21 +52,25 @@ class Labeller:
                 f"teacher {teacher} is an encoder without a trained classification head, so its logits mean nothing. "
                 "Fine-tune it first: 'python -m tangodistill fit'."
             )
-        self.device = best_device()
-        self.model = model.eval().to(self.device)
         self.tokenizer = load_tokenizer(folder, trust_remote_code)
+        pair_up(model, self.tokenizer)
         self.batch_size, self.max_length = batch_size, min(max_length, position_limit(model) or max_length)
+        try_out(model, self.tokenizer, self.max_length)
+        self.device = best_device()
+        self.bfloat16 = has_bfloat16(self.device) and bears_bfloat16(model, self.tokenizer)
+        self.model = model.eval().to(self.device)
         own_names = [model.config.id2label[i] for i in range(model.config.num_labels)]
         self.label_names = list(given_label_names(label_names or (), "label_names")) or own_names
 
     @torch.inference_mode()
     def logits(self, texts: list[str], pairs: list[str] | None = None) -> np.ndarray:
         """Logits ``(n, classes)`` float16 of ``texts``, in their order."""
-        tokens = TokenizedTexts.from_texts(self.tokenizer, texts, pairs, max_length=self.max_length)
+        settings = {"max_length": self.max_length, "meant": [MASK_TOKEN]}
+        tokens = TokenizedTexts.from_texts(self.tokenizer, texts, pairs, **settings)
         result = np.empty((len(texts), self.model.config.num_labels), np.float16)
         for rows in length_batches(tokens.lengths, self.batch_size):
             inputs = {name: tensor.to(self.device) for name, tensor in tensors(tokens.batch(rows)).items()}
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
                 result[rows] = self.model(**inputs).logits.float().cpu().numpy()
         return result
 

@@ -137,6 +137,16 @@ def score(
     return float(scores_from_counts(class_counts(labels, predictions, num_classes))[name])
 
 
+def best_constant(name: str, labels: np.ndarray, num_classes: int, positive: int = 1) -> tuple[int, float]:
+    """The class that it is best to give as every answer, and what that scores; `labels` (n,) class ids.
+
+    >>> best_constant("accuracy", [0, 1, 1, 1], num_classes=2), best_constant("mcc", [0, 1], num_classes=2)
+    ((1, 0.75), (0, 0.0))
+    """
+    scores = [score(name, labels, np.full(len(labels), each), num_classes, positive) for each in range(num_classes)]
+    return int(np.argmax(scores)), max(scores)
+
+
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
     """Mean distance between confidence and accuracy over equal-width bins of confidence, weighted by their size.
 

@@ -12,7 +12,7 @@ from typing import Any
 from tangodistill.config import flatten, full_key, get_key, set_key, write_yaml
 from tangodistill.progress import duration
 from tangodistill.recipe import Recipe, Stage, as_list
-from tangodistill.stage import StageFolder, StageRecord, content_hash, describe_host, exclusive, read_record
+from tangodistill.stage import RECORD, StageFolder, StageRecord, content_hash, describe_host, exclusive, read_record
 from tangodistill.user_error import UserError
 
 Execute = Callable[[str, list[str]], Any]
@@ -33,6 +33,10 @@ NOT_SEMANTIC = (
     "workers",
 )
 """Keys (with all below them) that change how a stage runs and not what it makes."""
+NO_RESULT = (RECORD, "config.yaml", "checkpoints", "lightning_logs")
+"""What may lie in a stage's folder besides what it was run for."""
+WRITES_NOTHING = ("fast_dev_run", "limit_val_batches", "limit_test_batches", "limit_predict_batches")
+"""The trainer's options by which a stage can end without one."""
 
 
 @dataclass
@@ -167,6 +171,7 @@ class RecipeRun:
         self.say(f"[{stage.name}] {_reason(cut_off, resumes, forced, known, wanted)}")
         began = time.monotonic()
         self.execute(stage.verb, self._arguments(stage, folder))
+        _refuse_empty(stage, folder)
         write_yaml(folder.work / "config.yaml", stage.config)
         folder.finish(wanted)
         self.say(f"[{stage.name}] done in {duration(time.monotonic() - began)}: {folder.final}")
@@ -192,6 +197,17 @@ class RecipeRun:
         if stage.verb == "fit" and (checkpoint := _last_checkpoint(folder)):
             arguments += ["--ckpt_path", str(checkpoint)]
         return arguments
+
+
+def _refuse_empty(stage: Stage, folder: StageFolder) -> None:
+    """A stage that wrote no result is not finished."""
+    if all(path.name in NO_RESULT or path.name.startswith(".") for path in folder.work.iterdir()):
+        settings = flatten(stage.config.get("trainer") or {})
+        to_blame = [f"trainer.{key} is {value}" for key, value in settings.items() if key in WRITES_NOTHING]
+        raise UserError(
+            f"Stage {stage.name} wrote no result, so it is not finished"
+            + (f": {', '.join(to_blame)}. Leave that out to make it." if to_blame else ".")
+        )
 
 
 def _last_checkpoint(folder: StageFolder) -> Path | None:

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "home": set(),
     "hardware": set(),
     "positions": set(),
-    "models": {"hub_access", "user_error"},
+    "models": {"data", "hub_access", "user_error"},
     "cascade": {"metrics"},
     "data": {"hub_access", "progress", "tasks", "user_error"},
     "augment": {

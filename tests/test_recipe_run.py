@@ -39,6 +39,7 @@ class Workshop:
         self.said: list[str] = []
         self.dies_in: str | None = None
         self.arguments: list[str] = []
+        self.writes = write_result
 
     def run(self, *settings, first=None, last=None, force=()):
         """The stages that were executed."""
@@ -57,7 +58,11 @@ class Workshop:
         (output / "started").touch()
         if output.name == self.dies_in:
             raise KeyboardInterrupt
-        (output / "result").write_text(str(config))
+        self.writes(output, config)
+
+
+def write_result(output: Path, config: dict) -> None:
+    (output / "result").write_text(str(config))
 
 
 @pytest.fixture
@@ -167,6 +172,21 @@ def test_a_failed_rerun_keeps_the_older_result(workshop):
     with pytest.raises(KeyboardInterrupt):
         workshop.run("label.batch_size=16")
     assert "'batch_size': 8" in (workshop.out / "label" / "result").read_text()
+
+
+@pytest.mark.parametrize("setting", ["trainer.fast_dev_run=true", "trainer.limit_val_batches=0"])
+def test_a_stage_that_wrote_nothing_is_not_finished(workshop, setting):
+    workshop.writes = lambda output, config: (output / "started").rename(output / "checkpoints")
+    key, _, value = setting.partition("=")
+    with pytest.raises(UserError) as error:
+        workshop.run(f"teacher.{setting}")
+    found = "True" if value == "true" else value
+    assert str(error.value) == (
+        f"Stage teacher wrote no result, so it is not finished: {key} is {found}. Leave that out to make it."
+    )
+    assert read_record(workshop.out / "teacher") is None
+    workshop.writes = write_result
+    assert workshop.run(last="teacher") == ["teacher"]
 
 
 def test_paths_and_group_point_into_the_run(workshop):

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Tokenizer
 
+from tangodistill.data.special_tokens import SpecialTokens, with_meant
 from tangodistill.user_error import UserError
 
 if TYPE_CHECKING:
@@ -29,23 +30,32 @@ CHUNK = 8192  # texts per call into Rust: enough to feed all cores, few enough t
 class TextEncoder:
     """A tokenizer frozen at one maximum length.
 
-    Its truncation is set once, so threads may share it.
+    Its truncation is set once, so threads may share it. Every text has a token: one padding token where the tokenizer
+    gives none.
 
     Args:
         backend: Rust tokenizer, which from now on belongs to this encoder.
         max_length: tokens kept per text or pair, special tokens included; of a pair the longer side is cut first.
-        pad_id: id that fills a batch on the right.
+        pad_id: id that fills a batch.
         with_type_ids: whether the model reads `token_type_ids`.
         truncation_side: "right" or "left".
+        padding_side: "right" or "left", where a batch is filled.
 
     Raises:
         UserError: the length leaves no room beside the special tokens.
     """
 
     def __init__(
-        self, backend: Tokenizer, max_length: int, pad_id: int, with_type_ids: bool, truncation_side: str = "right"
+        self,
+        backend: Tokenizer,
+        max_length: int,
+        pad_id: int,
+        with_type_ids: bool,
+        truncation_side: str = "right",
+        padding_side: str = "right",
     ):
         self.max_length, self.pad_id, self.with_type_ids, self._backend = max_length, pad_id, with_type_ids, backend
+        self.padding_side, self._special = padding_side, SpecialTokens(backend)
         least = backend.num_special_tokens_to_add(is_pair=True) + 2  # a token of either text
         if max_length < least:
             raise UserError(f"max_length is {max_length}, but this tokenizer needs {least} at least; raise max_length")
@@ -53,14 +63,20 @@ class TextEncoder:
         backend.enable_truncation(max_length, direction=truncation_side)
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerFast, max_length: int) -> TextEncoder:
-        """The encoder of any fast tokenizer of transformers, over a copy of its Rust part."""
+    def of(cls, tokenizer: PreTrainedTokenizerFast, max_length: int, meant: Collection[str] = ()) -> TextEncoder:
+        """The encoder of any fast tokenizer of transformers, over a copy of its Rust part.
+
+        Args:
+            meant: special tokens that are meant where a text spells them out; others are text like any other.
+        """
+        definition = tokenizer.backend_tokenizer.to_str()
         return cls(
-            Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()),
+            Tokenizer.from_str(with_meant(definition, meant) if meant else definition),
             max_length,
             tokenizer.pad_token_id,
             "token_type_ids" in tokenizer.model_input_names,
             tokenizer.truncation_side,
+            tokenizer.padding_side,
         )
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> TokenizedTexts:
@@ -75,9 +91,8 @@ class TextEncoder:
         lengths, ids, type_ids = zip(*parts, strict=True) if parts else ([], [], [])
         offsets = np.zeros(len(texts) + 1, np.int64)
         np.cumsum(_join(lengths, np.int64), out=offsets[1:])
-        return TokenizedTexts(
-            _join(ids, np.int32), offsets, self.pad_id, _join(type_ids, np.uint8) if self.with_type_ids else None
-        )
+        types = _join(type_ids, np.uint8) if self.with_type_ids else None
+        return TokenizedTexts(_join(ids, np.int32), offsets, self.pad_id, types, self.padding_side)
 
     def encode_one(self, text: str, pair: str | None = None) -> dict[str, np.ndarray]:
         """One text as model inputs of shape (1, length), int64: the quick way at batch 1.
@@ -89,10 +104,13 @@ class TextEncoder:
             encoding = self._backend.encode(text, pair)
         except TypeError:
             encoding = self._backend.encode(_valid(text, 0), pair if pair is None else _valid(pair, 0))
-        input_ids = np.array([encoding.ids], np.int64)
+        input_ids = np.array([encoding.ids or [self.pad_id]], np.int64)
+        special = np.count_nonzero(self._special.among(input_ids))
+        if encoding.ids and self._special.spelt_out(special, pair is not None):
+            input_ids = self._special.as_text(encoding)[None]
         inputs = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
         if self.with_type_ids:
-            inputs["token_type_ids"] = np.array([encoding.type_ids], np.int64)
+            inputs["token_type_ids"] = np.array([encoding.type_ids or [0]], np.int64)
         return inputs
 
     def save(self, path: Path) -> None:
@@ -117,13 +135,18 @@ class TextEncoder:
         except TypeError:
             columns = [[_valid(text, start + row) for row, text in enumerate(column)] for column in columns]
             encodings = self._backend.encode_batch_fast(_rows(columns))
-        ids = [encoding.ids for encoding in encodings]
+        ids = [encoding.ids or [self.pad_id] for encoding in encodings]
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         total = int(lengths.sum())
         flat_ids = np.fromiter(chain.from_iterable(ids), np.int32, total)
+        row = np.repeat(np.arange(len(ids)), lengths)
+        special = np.bincount(row[self._special.among(flat_ids)], minlength=len(ids))
+        for i in np.flatnonzero(self._special.spelt_out(special, pairs is not None)):
+            if encodings[i].ids:
+                flat_ids[row == i] = self._special.as_text(encodings[i])
         if not self.with_type_ids:
             return lengths, flat_ids, None
-        type_ids = chain.from_iterable(encoding.type_ids for encoding in encodings)
+        type_ids = chain.from_iterable(encoding.type_ids or [0] for encoding in encodings)
         return lengths, flat_ids, np.fromiter(type_ids, np.uint8, total)
 
 
@@ -134,14 +157,16 @@ class TokenizedTexts:
     Attributes:
         ids: (tokens,) int32.
         offsets: (n + 1,) int64.
-        pad_id: id that fills a batch on the right.
+        pad_id: id that fills a batch.
         token_type_ids: (tokens,) uint8, where the tokenizer gives them.
+        padding_side: "right" or "left", where a batch is filled.
     """
 
     ids: np.ndarray
     offsets: np.ndarray
     pad_id: int
     token_type_ids: np.ndarray | None = None
+    padding_side: str = "right"
 
     @classmethod
     def from_texts(
@@ -151,24 +176,26 @@ class TokenizedTexts:
         pairs: Sequence[str] | None = None,
         *,
         max_length: int,
+        meant: Collection[str] = (),
         cache: Path | None = None,
     ) -> TokenizedTexts:
         """Encodes texts, or pairs of texts, truncated to `max_length` tokens.
 
         Args:
+            meant: special tokens that are meant where a text spells them out, as masks in a transfer set.
             cache: folder that keeps the arrays and hands them back memory-mapped; the key covers tokenizer, length
                 and texts.
 
         Raises:
             UserError: a text is no string, or the length leaves no room beside the special tokens.
         """
-        encoder = TextEncoder.of(tokenizer, max_length)
+        encoder = TextEncoder.of(tokenizer, max_length, meant)
         if cache is None:
             return encoder.encode(texts, pairs)
         folder = Path(cache) / encoder.fingerprint(texts, pairs)[:32]
         if not folder.is_dir():
             encoder.encode(texts, pairs)._save(folder)
-        return cls._load(folder, encoder.pad_id)
+        return cls._load(folder, encoder.pad_id, encoder.padding_side)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -179,7 +206,7 @@ class TokenizedTexts:
         return np.diff(self.offsets)
 
     def batch(self, indices: Sequence[int] | np.ndarray, pad_to: int | None = None) -> dict[str, np.ndarray]:
-        """Model inputs of the chosen texts, padded on the right.
+        """Model inputs of the chosen texts, padded on the tokenizer's side.
 
         Args:
             indices: (batch,) which texts, in this order.
@@ -194,6 +221,8 @@ class TokenizedTexts:
         columns = np.arange(max(pad_to or 0, lengths.max(initial=1)))
         mask = columns < lengths[:, None]
         positions = (starts[:, None] + columns)[mask]
+        if self.padding_side == "left":
+            mask = mask[:, ::-1]
         inputs = {"input_ids": _scatter(self.ids, positions, mask, self.pad_id)}
         inputs["attention_mask"] = mask.astype(np.int64)
         if self.token_type_ids is not None:
@@ -215,12 +244,12 @@ class TokenizedTexts:
                 raise
 
     @classmethod
-    def _load(cls, folder: Path, pad_id: int) -> TokenizedTexts:
+    def _load(cls, folder: Path, pad_id: int, padding_side: str) -> TokenizedTexts:
         def read(name: str) -> np.ndarray | None:
             path = folder / f"{name}.npy"
             return np.load(path, mmap_mode="r") if path.exists() else None
 
-        return cls(read("ids"), read("offsets"), pad_id, read("token_type_ids"))
+        return cls(read("ids"), read("offsets"), pad_id, read("token_type_ids"), padding_side)
 
 
 def load_tokenizer(folder_or_name: str | Path, trust_remote_code: bool = False) -> PreTrainedTokenizerFast:

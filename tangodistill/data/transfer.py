@@ -16,6 +16,7 @@ from datasets.features import Features
 from tangodistill.user_error import UserError
 
 MANIFEST = "manifest.json"
+MASK_TOKEN = "[MASK]"  # one word for a BERT teacher; the student's vocabulary keeps a row for it
 
 
 def write_transfer_set(folder: Path, tables: Iterable[pa.Table], features: Features, manifest: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
+from tangodistill.data.special_tokens import SpecialTokens
 from tangodistill.data.tokenize import CHUNK, TokenizedTexts
 from tangodistill.user_error import UserError
 
@@ -55,7 +56,7 @@ class WindowEncoder:
         self.question_length, self._backend = question_length, backend
         backend.no_padding()
         backend.no_truncation()
-        self._frame = _Frame.of(backend)
+        self._frame, self._special = _Frame.of(backend), SpecialTokens(backend)
         least = question_length + len(self._frame.ids) + stride + 1
         if max_length < least:
             raise UserError(
@@ -121,6 +122,7 @@ class WindowEncoder:
         example, begin, size = _cut(read_sizes[which], room, self.stride)
         # each window is five runs of one array that holds the special tokens, the questions, and the contexts
         tokens = _Tokens.of(self._frame, asked, asked_sizes, read, read_sizes)
+        self._special.to_unknown(tokens.ids[len(self._frame.ids) :])
         before, between, after = self._frame.sizes
         asked_at = len(self._frame.ids) + np.cumsum(asked_sizes) - asked_sizes
         read_at = len(self._frame.ids) + asked_sizes.sum() + np.cumsum(read_sizes) - read_sizes

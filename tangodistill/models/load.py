@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForQuestionAnswering,
@@ -16,6 +16,7 @@ from transformers import (
 from transformers.utils import logging
 
 from tangodistill.hub_access import spare_the_wait
+from tangodistill.models.checkpoint import check_files, check_fit, check_kind
 from tangodistill.user_error import UserError
 
 HEADS = ("classifier", "score", "qa_outputs")
@@ -37,10 +38,15 @@ def load_classifier(
     """
     config = load_config(name_or_folder, trust_remote_code=trust_remote_code)
     config.id2label = {i: str(name).strip() for i, name in config.id2label.items()}  # as the data's labels are read
-    if not is_classifier(config) and label_names:
-        config.id2label = dict(enumerate(label_names))
-        config.label2id = {name: i for i, name in enumerate(label_names)}
-    return _load(name_or_folder, config, AutoModelForSequenceClassification, "sequence classifier", trust_remote_code)
+    kind = AutoModelForSequenceClassification, "sequence classifier", trust_remote_code
+    told = bool(config.architectures)
+    if told and not is_classifier(config):
+        _name_labels(config, label_names)
+    model, new_head = _load(name_or_folder, config, *kind)
+    if new_head and not told:  # only the weights tell
+        _name_labels(config, label_names)
+        return _load(name_or_folder, config, *kind)
+    return model, new_head
 
 
 def load_span_model(name_or_folder: str, trust_remote_code: bool = False) -> tuple[PreTrainedModel, bool]:
@@ -56,16 +62,24 @@ def load_span_model(name_or_folder: str, trust_remote_code: bool = False) -> tup
     return _load(name_or_folder, config, AutoModelForQuestionAnswering, what, trust_remote_code)
 
 
+def _name_labels(config: PretrainedConfig, label_names: Sequence[str] | None) -> None:
+    if label_names:
+        config.id2label = dict(enumerate(label_names))
+        config.label2id = {name: i for i, name in enumerate(label_names)}
+
+
 def _load(
     name_or_folder: str, config: PretrainedConfig, auto_class: type, what: str, trust_remote_code: bool
 ) -> tuple[PreTrainedModel, bool]:
+    check_kind(name_or_folder, config)
+    if Path(name_or_folder).is_dir():
+        check_files(Path(name_or_folder))
     try:
-        model, missing = read_weights(name_or_folder, config, auto_class, trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
+        model, loading = read_weights(name_or_folder, config, auto_class, trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise UserError(_why_not(name_or_folder, error, what)) from error
-    except SafetensorError as error:  # truncated
-        raise UserError(f"{name_or_folder}: model.safetensors can't be read ({error}). Copy the file again.") from error
-    return model, any(part in key for key in missing for part in HEADS)
+    check_fit(name_or_folder, model, loading)
+    return model, bool(loading["missing_keys"])  # all that may be missing is the head
 
 
 def read_weights(
@@ -73,14 +87,14 @@ def read_weights(
     config: PretrainedConfig,
     auto_class: type = AutoModelForSequenceClassification,
     trust_remote_code: bool = False,
-) -> tuple[PreTrainedModel, set[str]]:
-    """A model in float32, read from safetensors only, and which weights the checkpoint lacks."""
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """A model in float32, read from safetensors only, and which weights the checkpoint lacks or has otherwise."""
     with quietly(name_or_folder):
         model, loading = auto_class.from_pretrained(
             name_or_folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True,
-            trust_remote_code=trust_remote_code,
+            ignore_mismatched_sizes=True, trust_remote_code=trust_remote_code,
         )  # fmt: skip
-    return model, set(loading["missing_keys"])
+    return model, loading
 
 
 def load_config(

@@ -183,9 +183,10 @@ def student_from_checkpoint(
         )
     _name_labels(config, label_names)
     try:
-        student, absent = read_weights(start, config, type(teacher))
+        student, loading = read_weights(start, config, type(teacher))
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(_unreadable(start, error)) from error
+    absent = [*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])]
     missing = sorted(key for key in absent if ".embeddings." in key or ".encoder." in key)
     if missing:
         raise UserError(f"{start}: its weights lack {missing[0]} and {len(missing) - 1} more, so it is no {family}.")

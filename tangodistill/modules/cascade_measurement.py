@@ -18,6 +18,7 @@ from tangodistill.latency.load import LoadWatch
 from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
 from tangodistill.latency.sample import timed_texts
 from tangodistill.latency.timer import ratio_interval
+from tangodistill.modules.chance import constant_warning
 from tangodistill.modules.early_exit import EarlyExitMeasurement
 from tangodistill.modules.lengths import LengthsMeasurement, SearchedLengths
 from tangodistill.modules.measurement import REFERENCE_TIER, TierTimes, TimedEngines, time_tiers, tokens_run
@@ -102,11 +103,20 @@ class CascadeMeasurement:
             "seed": self.seed,
             **stands_beside,
         }
+        summary["warnings"] = self._warnings(roles["report"], summary["tiers"])
         record.chosen = summary["chosen"]
         write_record(folder, record)
         _write_tables(folder, roles["calibration"], self.selection, times, points["report"])
         write_json(folder / "summary.json", summary)
         return summary
+
+    def _warnings(self, report: RoleAnswers, tiers: list[dict[str, Any]]) -> list[str]:
+        """Sentences for the headline: a tier that scores no better than one constant answer."""
+        if self.task.kind == "spans":
+            return []
+        scored = ((f"tier {number}", tier["metrics"][self.task.metric]) for number, tier in enumerate(tiers, 1))
+        told = (constant_warning(who, score, report.labels, self.task, "report") for who, score in scored)
+        return [warning for warning in told if warning]
 
     def _beside(self, report: RoleAnswers, padded: bool) -> Neighbours:
         if self.early_exit is None and self.dynamic is None:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
@@ -12,6 +14,8 @@ from torchmetrics.classification import (
 )
 from transformers import PreTrainedModel
 
+from tangodistill.modules.chance import constant_warning, refuse_chance
+from tangodistill.modules.class_weights import ClassWeights, class_weights
 from tangodistill.modules.processes import gathered
 from tangodistill.modules.trained import TrainedModule
 from tangodistill.user_error import UserError
@@ -36,10 +40,48 @@ class ClassifierModule(TrainedModule):
     """
 
     kind = "classification"
+    untaught = "train it longer, or on more texts"
+    """What to do where it has learnt nothing."""
+    class_weights: ClassWeights | None = None
 
     @property
     def score_name(self) -> str:
         return self.task.metric
+
+    @property
+    def who(self) -> str:
+        """What it is called in a message."""
+        return "the student"
+
+    def check_trained(self) -> dict[str, Any]:
+        """Its scores on the selection role, and what must be told of them.
+
+        Raises:
+            UserError: it is at chance.
+        """
+        scores = self.selection_scores()
+        warnings = self.warnings_of(scores)
+        for warning in warnings:
+            rank_zero_info(f"Warning: {warning}.")
+        self.refuse_chance(scores)
+        return {self.score_name: scores[self.score_name], "warnings": warnings}
+
+    @torch.inference_mode()
+    def selection_scores(self) -> dict[str, float]:
+        self.eval()
+        self.metrics.reset()
+        for batch in self.trainer.datamodule.val_dataloader():
+            self.validation_step(self.transfer_batch_to_device(batch, self.device, 0), 0)
+        return {name.removeprefix("val/"): float(value) for name, value in self.metrics.compute().items()}
+
+    def warnings_of(self, scores: dict[str, float]) -> list[str]:
+        """Sentences on what it scores on the selection role."""
+        labels = np.array(self.trainer.datamodule.roles.selection["label"][:])
+        told = constant_warning(self.who, scores[self.score_name], labels, self.task, "selection")
+        return [told] if told else []
+
+    def refuse_chance(self, scores: dict[str, float]) -> None:
+        refuse_chance(self.who, scores["mcc"], len(self.trainer.datamodule.roles.selection), self.untaught)
 
     def follow_task(self, own_names: list[str]) -> None:
         """Fix the order of the logits by label name, and the metrics.
@@ -61,6 +103,16 @@ class ClassifierModule(TrainedModule):
         self.metrics = MetricCollection(
             {"accuracy": Accuracy(**kind, average="micro"), "f1": f1, "mcc": MatthewsCorrCoef(**kind)}, prefix="val/"
         )
+
+    def weights_of(self, classes: Tensor) -> Tensor | float:
+        """What the loss of each row ``(batch,)`` counts, by its class in the task's label order."""
+        if self.class_weights is None:
+            return 1.0
+        if not hasattr(self, "_class_weights"):
+            counts = self.trainer.datamodule.class_counts()
+            found = class_weights(self.class_weights, self.task.label_names, counts)
+            self.register_buffer("_class_weights", found.to(self.device), persistent=False)
+        return self._class_weights[classes]
 
     def forward(self, batch: dict[str, Any]) -> Tensor:
         """Logits ``(batch, classes)`` float32, in the task's label order."""

@@ -1,5 +1,7 @@
 """Data modules: labelled text for the teacher, the transfer set for the student, raw text for the cascade."""
 
+from collections.abc import Sequence
+
 import lightning as L
 import numpy as np
 import torch
@@ -9,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import Roles, load_roles
 from tangodistill.data.tokenize import TokenizedTexts
-from tangodistill.data.transfer import load_transfer_set, teacher_logits
+from tangodistill.data.transfer import MASK_TOKEN, load_transfer_set, teacher_logits
 from tangodistill.modules.batches import EvaluationBatches, RawBatches, Targets, TrainBatches
 from tangodistill.modules.kinds import check_kinds
 from tangodistill.tasks import Task
@@ -56,9 +58,9 @@ class RoleData(L.LightningDataModule):
     def task(self) -> Task:
         return self.roles.task
 
-    def _tokenised(self, rows: Dataset) -> TokenizedTexts:
+    def _tokenised(self, rows: Dataset, meant: Sequence[str] = ()) -> TokenizedTexts:
         module = self.trainer.lightning_module
-        return TokenizedTexts.from_texts(module.tokenizer, *columns(rows), max_length=module.max_length)
+        return TokenizedTexts.from_texts(module.tokenizer, *columns(rows), max_length=module.max_length, meant=meant)
 
     def _labelled(self, rows: Dataset) -> EvaluationBatches:
         labels = torch.tensor(rows["label"][:])
@@ -71,6 +73,10 @@ class RoleData(L.LightningDataModule):
         """How batches are made for the module under training, and for which of the processes."""
         exact = self.trainer.lightning_module.exact_length
         return {"exact": exact, "rank": self.trainer.global_rank, "world": self.trainer.world_size}
+
+    def held_out_tokens(self) -> TokenizedTexts:
+        """The selection role as the module under training reads it."""
+        return self._tokenised(self.roles.selection)
 
     def val_dataloader(self) -> EvaluationBatches:
         return self._labelled(self.roles.selection)
@@ -97,6 +103,10 @@ class TextData(RoleData):
 
     def __init__(self, dataset: DatasetConfig, batch_size: int = 32, seed: int = 0):
         super().__init__(dataset, batch_size, seed)
+
+    def class_counts(self) -> np.ndarray:
+        """(classes,) int64 training rows of each class."""
+        return np.bincount(self.roles.train["label"][:], minlength=len(self.task.label_names))
 
     def train_dataloader(self) -> TrainBatches:
         labels = torch.tensor(self.roles.train["label"][:])
@@ -132,10 +142,15 @@ class TransferData(RoleData):
                 )
             self._order = [found.index(name) for name in wanted]
 
+    def class_counts(self) -> np.ndarray:
+        """(classes,) int64 rows of each class, by the teacher's answer."""
+        answers = teacher_logits(self.transfer)[:, self._order].argmax(1)
+        return np.bincount(answers, minlength=len(self._order))
+
     def train_dataloader(self) -> TrainBatches:
         logits = teacher_logits(self.transfer)[:, self._order]
         return self._train_batches(
-            self._tokenised(self.transfer),
+            self._tokenised(self.transfer, meant=[MASK_TOKEN]),
             lambda i: {"teacher_logits": torch.from_numpy(logits[i].astype(np.float32))},
         )
 

@@ -107,7 +107,7 @@ class LanguageModelModule(TrainedModule):
         names = self.task.label_names if self.conditioning == "label" else None
         labels = [names[i] for i in rows["label"][:]] if names else None
         texts = [line + self.tokenizer.eos_token for line in to_lines(*columns(rows), labels)]
-        encoder = TextEncoder.of(self.tokenizer, self.max_length)
+        encoder = TextEncoder.of(self.tokenizer, self.max_length, meant=[self.tokenizer.eos_token])
         adds_none = self.tokenizer.num_special_tokens_to_add() == 0
         return (
             split_encoded(encoder, texts, seed)
@@ -233,4 +233,5 @@ def load_language_model(name_or_folder: str, kind: type, said: str) -> tuple[Pre
         ) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"  # every token is asked for, so positions must begin with the text
     return model.train(), tokenizer

@@ -9,6 +9,8 @@ from torch.nn.functional import cross_entropy
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
 from tangodistill.models.load import load_span_model
+from tangodistill.models.pairing import pair_up
+from tangodistill.models.trial import bears_bfloat16, try_out
 from tangodistill.modules.averaged import AveragedWeights
 from tangodistill.modules.span import SpanModule, span_logits
 from tangodistill.positions import position_limit
@@ -46,9 +48,12 @@ class SpanTeacherModule(AveragedWeights, SpanModule):
     def setup(self, stage: str) -> None:
         folder = str(resolve(self.pretrained))
         self.model, new_head = load_span_model(folder, self.trust_remote_code)
-        self.model.train()  # from_pretrained leaves dropout off
         self.tokenizer = load_tokenizer(folder, self.trust_remote_code)
+        pair_up(self.model, self.tokenizer)
         self.max_length = min(self.task.max_length, position_limit(self.model) or self.task.max_length)
+        try_out(self.model, self.tokenizer, self.max_length)
+        self.bfloat16 = bears_bfloat16(self.model, self.tokenizer)
+        self.model.train()  # from_pretrained leaves dropout off
         if new_head and stage != "fit":
             raise UserError(
                 f"{self.pretrained} has no trained question-answering head, so there is nothing to evaluate. "

@@ -4,13 +4,18 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from tangodistill.data.glove import VOCABULARY, embedding_matrix, student_tokenizer
 from tangodistill.data.packages import resolve
 from tangodistill.losses import hard_cross_entropy, logit_mse, soft_cross_entropy
 from tangodistill.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
+from tangodistill.modules.class_weights import ClassWeights
 from tangodistill.modules.classifier import ClassifierModule
+
+
+UNKNOWN = 0.1  # share of unknown words from which on it is warned of
 
 
 class StudentModule(ClassifierModule):
@@ -30,9 +35,12 @@ class StudentModule(ClassifierModule):
         weight_decay: of AdamW.
         warmup_fraction: share of the steps with a rising learning rate.
         max_length: words that the student reads of a text.
+        class_weights: what a row's loss counts, by the teacher's answer: ``balanced`` (all classes count alike together,
+            however rare), or a weight by label name, such as ``{fraud: 10}``.
     """
 
     exact_length = True
+    untaught = "train it longer, on more texts, or with word vectors of their language (model.glove)"
 
     def __init__(
         self,
@@ -46,8 +54,10 @@ class StudentModule(ClassifierModule):
         weight_decay: float = 0.0,
         warmup_fraction: float = 0.05,
         max_length: int = 128,
+        class_weights: ClassWeights | None = None,
     ):
         super().__init__(lr, weight_decay, warmup_fraction)
+        self.class_weights = class_weights
         self.glove, self.vocabulary = glove, vocabulary
         self.loss, self.temperature, self.hard_weight = loss, temperature, hard_weight
         self.dropout, self.max_length = dropout, max_length
@@ -84,14 +94,26 @@ class StudentModule(ClassifierModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         logits, teacher = self(batch), batch["teacher_logits"]
+        weights = self.weights_of(teacher.argmax(1))
         if self.loss == "logit_mse":
-            loss = logit_mse(logits, teacher)
+            loss = logit_mse(logits, teacher, weights)
         else:
-            loss = soft_cross_entropy(logits, teacher, self.temperature)
+            loss = soft_cross_entropy(logits, teacher, self.temperature, weights)
         if self.hard_weight:
-            loss = loss + self.hard_weight * hard_cross_entropy(logits, teacher)
+            loss = loss + self.hard_weight * hard_cross_entropy(logits, teacher, weights)
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def check_trained(self) -> dict[str, Any]:
+        """As for other classifiers, and how many of the words of held-out texts the student does not know."""
+        texts = self.trainer.datamodule.held_out_tokens().ids
+        share = float((texts == self.tokenizer.unk_token_id).mean())
+        told = f"the student knows none of {share:.0%} of the words of the selection role's texts"
+        warnings = [told] if share > UNKNOWN else []
+        for warning in warnings:
+            rank_zero_info(f"Warning: {warning}.")
+        found = super().check_trained()
+        return {**found, "unknown": share, "warnings": [*warnings, *found["warnings"]]}
 
     def configure_callbacks(self) -> list[Callback]:
         return [self.last_checkpoint()]

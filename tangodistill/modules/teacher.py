@@ -1,9 +1,7 @@
 """Fine-tuning the teacher, or checking one that is fine-tuned already."""
 
-import math
 from typing import Any
 
-import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -12,7 +10,10 @@ from tangodistill.data.labels import given_label_names
 from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
 from tangodistill.models.load import load_classifier
+from tangodistill.models.pairing import pair_up
+from tangodistill.models.trial import bears_bfloat16, try_out
 from tangodistill.modules.averaged import AveragedWeights
+from tangodistill.modules.class_weights import ClassWeights
 from tangodistill.modules.classifier import ClassifierModule
 from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
@@ -29,10 +30,14 @@ class TeacherModule(AveragedWeights, ClassifierModule):
         weight_decay: of AdamW.
         warmup_fraction: share of the steps with a rising learning rate.
         label_names: names of the model's outputs, in its order, where its config has none (``LABEL_0`` ...).
+        class_weights: what a row's loss counts, by its label: ``balanced`` (all classes count alike together, however
+            rare), or a weight by label name, such as ``{fraud: 10}``.
         save_validated: after ``validate``, write the model folder (``run --teacher`` sets it for a trained teacher).
         trust_remote_code: run the Python files that the folder brings along, where its config.json asks for it. Read
             them first; no tier of a cascade ever runs any.
     """
+
+    untaught = "train longer, or check the labels"
 
     def __init__(
         self,
@@ -43,17 +48,23 @@ class TeacherModule(AveragedWeights, ClassifierModule):
         label_names: list[str] | None = None,
         save_validated: bool = False,
         trust_remote_code: bool = False,
+        class_weights: ClassWeights | None = None,
     ):
         super().__init__(lr, weight_decay, warmup_fraction)
+        self.class_weights = class_weights
         self.pretrained, self.save_validated = pretrained, save_validated
         self.own_names = given_label_names(label_names or (), "model.label_names")
         self.trust_remote_code = trust_remote_code
 
+    @property
+    def who(self) -> str:
+        return f"the teacher {self.pretrained}"
+
     def setup(self, stage: str) -> None:
         folder = str(resolve(self.pretrained))
         self.model, self.new_head = load_classifier(folder, self.task.label_names, self.trust_remote_code)
-        self.model.train()  # from_pretrained leaves dropout off
         self.tokenizer = load_tokenizer(folder, self.trust_remote_code)
+        pair_up(self.model, self.tokenizer)
         if self.new_head and stage != "fit":
             raise UserError(
                 f"{self.pretrained} has no trained classification head, so there is nothing to evaluate. "
@@ -66,6 +77,9 @@ class TeacherModule(AveragedWeights, ClassifierModule):
             config.id2label = dict(enumerate(self.own_names))
             config.label2id = {name: i for i, name in enumerate(self.own_names)}
         self.max_length = min(self.task.max_length, position_limit(self.model) or self.task.max_length)
+        try_out(self.model, self.tokenizer, self.max_length)
+        self.bfloat16 = bears_bfloat16(self.model, self.tokenizer)
+        self.model.train()  # from_pretrained leaves dropout off
         self.follow_task([config.id2label[i] for i in range(config.num_labels)])
         if stage == "fit":
             self.start_average()
@@ -77,7 +91,8 @@ class TeacherModule(AveragedWeights, ClassifierModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         with self.autocast():
             logits = self(batch)
-        loss = cross_entropy(logits, batch["labels"])
+        labels = batch["labels"]
+        loss = (self.weights_of(labels) * cross_entropy(logits, labels, reduction="none")).mean()
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -86,36 +101,13 @@ class TeacherModule(AveragedWeights, ClassifierModule):
             super().validation_step(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
-        scores = {name: float(value) for name, value in self.metrics.compute().items()}
+        scores = {name.removeprefix("val/"): float(value) for name, value in self.metrics.compute().items()}
         super().on_validation_epoch_end()
         if self.trainer.state.fn == "validate":
-            self._refuse_chance(scores["val/mcc"])
-            self._validated = scores
+            self.refuse_chance(scores)
+            self._validated = {**scores, "warnings": self.warnings_of(scores)}
 
     def on_validation_end(self) -> None:
         if self.trainer.state.fn == "validate" and self.save_validated and self.trainer.is_global_zero:
             rows = len(self.trainer.datamodule.roles.selection)
-            named = {name.removeprefix("val/"): value for name, value in self._validated.items()}
-            self.save({"split": "selection", "rows": rows, **named})
-
-    def check_trained(self) -> None:
-        self._refuse_chance(self._selection_mcc())
-
-    @torch.inference_mode()
-    def _selection_mcc(self) -> float:
-        self.eval()
-        self.metrics.reset()
-        for batch in self.trainer.datamodule.val_dataloader():
-            self.validation_step(self.transfer_batch_to_device(batch, self.device, 0), 0)
-        return float(self.metrics.compute()["val/mcc"])
-
-    def _refuse_chance(self, mcc: float) -> None:
-        """Stop where the teacher is no better than a coin: MCC within two standard errors of 0, or below."""
-        rows = len(self.trainer.datamodule.roles.selection)
-        bound = 2 / math.sqrt(rows)
-        if mcc < bound:
-            hint = "its label names may be swapped" if mcc < -bound else "train longer, or check the labels"
-            raise UserError(
-                f"the teacher {self.pretrained} is at chance on the selection role: MCC {mcc:.3f} on {rows} rows, "
-                f"at least {bound:.3f} is needed. A cascade over it would mean nothing; {hint}."
-            )
+            self.save({"split": "selection", "rows": rows, **self._validated})

@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -18,6 +19,7 @@ from tangodistill.hardware import has_bfloat16
 from tangodistill.models.load import quietly
 from tangodistill.modules.checkpoints import WholeFiles
 from tangodistill.tasks import Task
+from tangodistill.user_error import UserError
 
 CHECKPOINT_EVERY = timedelta(minutes=1)  # of training, beside the one at each better validation
 
@@ -37,6 +39,8 @@ class TrainedModule(L.LightningModule):
     tokenizer: PreTrainedTokenizerBase
     max_length: int
     exact_length = False
+    bfloat16 = True
+    """Whether the model bears it."""
 
     def __init__(self, lr: float, weight_decay: float, warmup_fraction: float):
         super().__init__()
@@ -52,7 +56,7 @@ class TrainedModule(L.LightningModule):
         raise NotImplementedError
 
     def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16 and has_bfloat16(self.device))
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
         self._weight = batch["weight"]
@@ -65,7 +69,8 @@ class TrainedModule(L.LightningModule):
         decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
         plain = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
+        mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)  # clips only what it can unscale itself
+        optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=not mixed)
         steps = int(self.trainer.estimated_stepping_batches)
         return {
             "optimizer": optimizer,
@@ -91,6 +96,7 @@ class TrainedModule(L.LightningModule):
         return ModelCheckpoint(folder, "last", train_time_interval=CHECKPOINT_EVERY, enable_version_counter=False)
 
     def on_fit_start(self) -> None:
+        check_options(self.trainer)
         self.trainer.strategy.checkpoint_io = WholeFiles()
         if self.global_rank > 0:
             torch.manual_seed(torch.initial_seed() + self.global_rank)  # or all processes would drop the same units
@@ -99,8 +105,7 @@ class TrainedModule(L.LightningModule):
         """Put back the weights to keep, check them, and write the model folder."""
         if self.trainer.fast_dev_run:
             return
-        scores = self.kept_scores()
-        self.check_trained()
+        scores = self.kept_scores() | self.check_trained()
         self.trainer.strategy.barrier()  # every process has read the weights before the first one removes them
         if not self.trainer.is_global_zero:
             return
@@ -118,8 +123,12 @@ class TrainedModule(L.LightningModule):
         self.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
         return {self.score_name: float(best.best_model_score)}
 
-    def check_trained(self) -> None:
-        """Raise a UserError where the trained model must not be saved; called in every process."""
+    def check_trained(self) -> dict[str, Any]:
+        """What else is to stand in ``metrics.json``; a UserError where the trained model must not be saved.
+
+        Called in every process.
+        """
+        return {}
 
     def save(self, scores: dict[str, Any]) -> None:
         """Write the folder that ``from_pretrained`` loads, and ``metrics.json`` beside it; in the first process."""
@@ -128,3 +137,17 @@ class TrainedModule(L.LightningModule):
             self.model.save_pretrained(self.root)
         self.tokenizer.save_pretrained(self.root)
         write_json(self.root / "metrics.json", scores)
+
+
+def check_options(trainer: L.Trainer) -> None:
+    """
+    Raises:
+        UserError: the trainer's options leave nothing to train on or to select by, or a precision that nothing runs in.
+    """
+    for option in ("max_epochs", "max_steps", "limit_train_batches", "limit_val_batches"):
+        if getattr(trainer, option) == 0:
+            raise UserError(f"trainer.{option} is 0: no model can be made so. Leave it out, or give a number above 0.")
+    if trainer.barebones:
+        raise UserError("trainer.barebones keeps neither scores nor models, so no model can be made so. Leave it out.")
+    if trainer.precision == "16-true" and trainer.strategy.root_device.type == "cpu":
+        raise UserError("trainer.precision is 16-true, which CPUs do not train in. Give bf16-mixed, or leave it out.")

@@ -48,6 +48,7 @@ class TierFacts:
     pad_id: int
     with_type_ids: bool
     truncation_side: str = "right"
+    padding_side: str = "right"
     kind: str = "classification"
     """Or ``spans``: an example is a question and its context, and the answer a piece of the context."""
 

@@ -62,7 +62,8 @@ def read_exported(
     length = min(max_length or facts.max_length, facts.max_length)
     if facts.kind == "spans":
         return facts, WindowEncoder(tokenizer, length, None, facts.pad_id, facts.with_type_ids), graph
-    return facts, TextEncoder(tokenizer, length, facts.pad_id, facts.with_type_ids, facts.truncation_side), graph
+    sides = facts.truncation_side, facts.padding_side
+    return facts, TextEncoder(tokenizer, length, facts.pad_id, facts.with_type_ids, *sides), graph
 
 
 class ExportedEngine(Engine):

@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
 from transformers import (
+    AutoConfig,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     PreTrainedModel,
@@ -14,7 +13,9 @@ from transformers import (
 
 import tangodistill.models  # noqa: F401 (registers the students' classes)
 from tangodistill.data.tokenize import load_tokenizer
-from tangodistill.models.load import quietly
+from tangodistill.models.checkpoint import check_files, check_fit, check_kind
+from tangodistill.models.load import read_weights
+from tangodistill.models.pairing import pair_up
 from tangodistill.user_error import UserError
 
 
@@ -26,32 +27,33 @@ def load_tier(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerF
     """
     folder = Path(folder)
     auto_class, what = _head_of(_read_config(folder))
-    _check_weights(folder)
+    check_files(folder)
     if not (folder / "tokenizer.json").is_file():
         raise UserError(
             f"{folder / 'tokenizer.json'} is missing. "
             f"Write it with AutoTokenizer.from_pretrained(...).save_pretrained({str(folder)!r})."
         )
     try:
-        with quietly(folder):
-            model, loading = auto_class.from_pretrained(
-                folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True,
-                trust_remote_code=False,
-            )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        check_kind(str(folder), config)
+        model, loading = read_weights(str(folder), config, auto_class)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         if "trust_remote_code" in str(error):  # transformers asks for this argument
             raise UserError(
                 f"{folder} brings Python files of its own (auto_map in config.json); a tier never runs any. "
                 "Take a model that transformers itself knows."
             ) from error
         raise UserError(f"{folder} holds no usable {what}: {_first_line(error)}") from error
+    check_fit(str(folder), model, loading)
     missing = sorted(loading["missing_keys"])
     if missing:  # transformers fills these with random numbers
         raise UserError(
             f"{folder}: the weights lack {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}. "
             f"A tier is a fine-tuned {what}; train its head first (stage teacher or student)."
         )
-    return model.eval(), load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder)
+    pair_up(model, tokenizer)
+    return model.eval(), tokenizer
 
 
 def _head_of(config: dict) -> tuple[type, str]:
@@ -75,22 +77,6 @@ def _read_config(folder: Path) -> dict:
         raise UserError(
             f"{path} is not valid JSON ({_first_line(error)}). Save the model again, or copy the file again."
         ) from error
-
-
-def _check_weights(folder: Path) -> None:
-    paths = sorted(folder.glob("*.safetensors"))
-    if not paths:
-        found = ", ".join(sorted(path.name for path in folder.glob("*.bin"))) or "no weights"
-        raise UserError(
-            f"{folder / 'model.safetensors'} is missing (found {found}). Only safetensors are read; "
-            "convert other weights with model.save_pretrained(folder) where they are trusted."
-        )
-    for path in paths:
-        try:
-            with safe_open(path, "pt"):
-                pass
-        except SafetensorError as error:
-            raise UserError(f"{path} is cut off or damaged ({_first_line(error)}). Copy the file again.") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from tangodistill.models.bilstm import BiLSTMForSequenceClassification
 from tangodistill.models.dynamic_tinybert import DynamicBert
 from tangodistill.models.inputs import tensors
 from tangodistill.models.length_configuration import checked
+from tangodistill.models.trial import try_out
 from tangodistill.positions import position_limit
 from tangodistill.runtime.engine_key import Lengths, lengths_name
 from tangodistill.runtime.engines import Engine, TierFacts
@@ -65,6 +66,8 @@ class TorchEngine(Engine):
         model, tokenizer = load_tier(folder)
         if model.config.num_labels < 2:
             raise UserError(f"{folder} has one output (a regression head); a tier needs two labels or more.")
+        limit = facts_of(model, tokenizer).max_length
+        try_out(model, tokenizer, min(max_length or limit, limit))
         return cls(model, tokenizer, max_length, threads, precision, length_configuration)
 
     def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -110,5 +113,6 @@ def facts_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Tier
         pad_id=tokenizer.pad_token_id,
         with_type_ids="token_type_ids" in tokenizer.model_input_names,
         truncation_side=tokenizer.truncation_side,
+        padding_side=tokenizer.padding_side,
         kind="spans" if spans else "classification",
     )

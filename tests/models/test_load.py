@@ -52,7 +52,7 @@ def test_truncated_weights(copy, left):
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:left])
     message = error_of(copy)
-    assert message.startswith(f"{copy}: model.safetensors can't be read (Error while deserializing header: ")
+    assert message.startswith(f"{weights} is cut off or damaged (Error while deserializing header: ")
     assert message.endswith("). Copy the file again.")
 
 
@@ -66,8 +66,11 @@ def test_corrupt_config(copy):
 
 def test_no_weights(copy):
     (copy / "model.safetensors").unlink()
-    message = error_of(copy)
-    assert "no file named model.safetensors found" in message and message.endswith(WHAT_TO_DO)
+    (copy / "pytorch_model.bin").write_bytes(b"")
+    assert error_of(copy) == (
+        f"{copy / 'model.safetensors'} is missing (found pytorch_model.bin). Only safetensors are read; convert other "
+        "weights with model.save_pretrained(folder) where they are trusted."
+    )
 
 
 @pytest.mark.parametrize("name", ["runs/no-such-run/teacher", "./teacher", "/nowhere/teacher"])

@@ -204,4 +204,5 @@ def test_refuses_an_encoder_without_a_trained_head(broken):
 def test_refuses_weights_of_other_shapes(broken):
     config = json.loads((broken / "config.json").read_text())
     (broken / "config.json").write_text(json.dumps(config | {"hidden_size": 32}))
-    assert refused(broken).startswith(f"{broken} holds no usable sequence classifier: ")
+    message = refused(broken)
+    assert message.startswith(f"{broken}: bert.") and "in the weights, but config.json asks for (" in message
