@@ -1,6 +1,8 @@
 """A tier's folder on disk: config.json, safetensors weights, tokenizer.json; checked before it is loaded."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from transformers import (
@@ -33,17 +35,11 @@ def load_tier(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerF
             f"{folder / 'tokenizer.json'} is missing. "
             f"Write it with AutoTokenizer.from_pretrained(...).save_pretrained({str(folder)!r})."
         )
-    try:
+    with _told(folder, what):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        check_kind(str(folder), config)
+    check_kind(str(folder), config)
+    with _told(folder, what):
         model, loading = read_weights(str(folder), config, auto_class)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        if "trust_remote_code" in str(error):  # transformers asks for this argument
-            raise UserError(
-                f"{folder} brings Python files of its own (auto_map in config.json); a tier never runs any. "
-                "Take a model that transformers itself knows."
-            ) from error
-        raise UserError(f"{folder} holds no usable {what}: {_first_line(error)}") from error
     check_fit(str(folder), model, loading)
     missing = sorted(loading["missing_keys"])
     if missing:  # transformers fills these with random numbers
@@ -54,6 +50,20 @@ def load_tier(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerF
     tokenizer = load_tokenizer(folder)
     pair_up(model, tokenizer)
     return model.eval(), tokenizer
+
+
+@contextmanager
+def _told(folder: Path, what: str) -> Iterator[None]:
+    """What transformers says against a folder, as one error."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        if "trust_remote_code" in str(error):  # transformers asks for this argument
+            raise UserError(
+                f"{folder} brings Python files of its own (auto_map in config.json); a tier never runs any. "
+                "Take a model that transformers itself knows."
+            ) from error
+        raise UserError(f"{folder} holds no usable {what}: {_first_line(error)}") from error
 
 
 def _head_of(config: dict) -> tuple[type, str]:
