@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from measured_cascade import write_measured
 
-from tangodistill import tuning
+from tangodistill import exporting, tuning
 from tangodistill.exporting import accepted, export
 from tangodistill.runtime.cascade_folder import EXPORT_RECORD, GRAPHS, read_cascade, write_record
 from tangodistill.runtime.choose import choose
@@ -64,6 +64,31 @@ def test_agreement_is_counted_as_by_hand(folder):
     assert row["same_labels"] == pytest.approx(np.mean(own.argmax(1) == torch.argmax(1)))
     assert row["max_difference"] == pytest.approx(np.abs(own - torch).max(), abs=1e-6)
     assert row["metric"] == pytest.approx(np.mean(own.argmax(1) == pair.wanted))
+
+
+@pytest.mark.parametrize("fails", ["write_fp32", "write_int8"])
+def test_a_format_that_cannot_be_written_is_refused_and_the_run_goes_on(measured, tmp_path, capsys, monkeypatch, fails):
+    def fail(*_):
+        raise RuntimeError("long story\n  prim::XLNet is not known")
+
+    folder = shutil.copytree(measured, tmp_path / "cascade")
+    monkeypatch.setattr(exporting, fails, fail)
+    export(str(folder), formats=["torch-bf16", "onnxruntime-fp32", "onnxruntime-int8"], min_same=0.0, max_drop=1.0)
+    rows = {row["key"]: row for row in json.loads((folder / EXPORT_RECORD).read_text()) if row["tier"] == 2}
+    why = "can't be written (RuntimeError: prim::XLNet is not known)"
+    assert rows["onnxruntime-int8"]["refused"] == why and rows["onnxruntime-int8"]["metric"] is None
+    assert rows["onnxruntime-fp32"]["refused"] == (why if fails == "write_fp32" else None)
+    kept = ["torch-fp32", "torch-bf16", *(["onnxruntime-fp32"] if fails == "write_int8" else [])]
+    assert accepted(folder, 2) == kept
+    assert f"Tier 2, onnxruntime-int8 is refused: it {why}." in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_format_that_cannot_be_run_is_refused(measured, tmp_path, monkeypatch):
+    folder = shutil.copytree(measured, tmp_path / "cascade")
+    monkeypatch.setattr(exporting, "write_fp32", lambda model, inputs, work: (work / "fp32.onnx").write_bytes(b"?"))
+    export(str(folder), formats=["onnxruntime-fp32"])
+    refused = [row["refused"] for row in json.loads((folder / EXPORT_RECORD).read_text())]
+    assert len(refused) == 2 and all(reason.startswith("can't be run (UserError: ") for reason in refused)
 
 
 def test_a_format_that_loses_too_much_is_refused_and_removed(measured, tmp_path, capsys, monkeypatch):
