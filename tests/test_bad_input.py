@@ -234,7 +234,10 @@ def test_vectors_of_another_width(small, changed, tmp_path):
     lines = small.glove.read_text().splitlines()
     narrow.write_text("\n".join(" ".join(line.split()[:50]) for line in lines))
     told = changed("student", lambda out: None, f"--set=student.model.glove={narrow}")
-    assert told == f"{narrow}: its vectors are 49 wide, but 50 is wanted; give GloVe's 50d file"
+    assert told == (
+        f"{narrow}: its vectors are 49 wide, but 50 is wanted; give vectors of that width (GloVe's 50d file), "
+        "or set model.embedding_size to 49"
+    )
 
 
 def test_no_vectors(changed):

@@ -179,7 +179,10 @@ def _check_glove(path: Path, width: int | None) -> None:
         raise UserError(f"{path}: not a GloVe text file; every line must hold a word and its numbers, three or more")
     found = len(lines[1]) - 1  # the second line, as the first may be a header
     if width is not None and found != width:
-        raise UserError(f"{path}: its vectors are {found} wide, but {width} is wanted; give GloVe's {width}d file")
+        raise UserError(
+            f"{path}: its vectors are {found} wide, but {width} is wanted; give vectors of that width (GloVe's {width}d "
+            f"file), or set model.embedding_size to {found}"
+        )
 
 
 def _tokenizer_of(texts: list[str]) -> Tokenizer:

@@ -60,6 +60,10 @@ class DeeBertModule(ClassifierModule):
         super().follow_task(own_names)
         self.ramp_metrics = nn.ModuleList(self.metrics.clone() for _ in self.model.off_ramps)
 
+    def check_trained(self) -> dict[str, Any]:
+        """Nothing: the backbone is a teacher that was checked, and gates by its off-ramps' entropies alone."""
+        return {}
+
     def exits(self, batch: dict[str, Any]) -> Tensor:
         """Logits ``(exits, batch, classes)`` float32, in the task's label order."""
         inputs = {k: v for k, v in batch.items() if k in ("input_ids", "attention_mask", "token_type_ids")}

@@ -25,7 +25,8 @@ class StudentModule(ClassifierModule):
     little from one epoch to the next to choose by, and on texts without labels there is little to overfit.
 
     Args:
-        glove: GloVe text file (50 wide), or ``package:glove-6b-50d``.
+        glove: GloVe text file of the texts' language, or ``package:glove-6b-50d``.
+        embedding_size: width of the vectors in the file.
         vocabulary: words that the student knows, special tokens included (10,000 in Mamou et al. 2022).
         loss: ``logit_mse`` (Tang et al. 2019) or ``soft_cross_entropy``.
         temperature: of the soft cross-entropy.
@@ -45,6 +46,7 @@ class StudentModule(ClassifierModule):
     def __init__(
         self,
         glove: str,
+        embedding_size: int = 50,
         vocabulary: int = VOCABULARY,
         loss: Literal["logit_mse", "soft_cross_entropy"] = "logit_mse",
         temperature: float = 1.0,
@@ -58,7 +60,7 @@ class StudentModule(ClassifierModule):
     ):
         super().__init__(lr, weight_decay, warmup_fraction)
         self.class_weights = class_weights
-        self.glove, self.vocabulary = glove, vocabulary
+        self.glove, self.embedding_size, self.vocabulary = glove, embedding_size, vocabulary
         self.loss, self.temperature, self.hard_weight = loss, temperature, hard_weight
         self.dropout, self.max_length = dropout, max_length
 
@@ -76,13 +78,14 @@ class StudentModule(ClassifierModule):
         self.tokenizer.model_max_length = self.max_length
         config = BiLSTMConfig(
             vocab_size=len(self.tokenizer),
+            embedding_size=self.embedding_size,
             dropout=self.dropout,
             pad_token_id=self.tokenizer.pad_token_id,
             id2label=dict(enumerate(names)),
             label2id={name: i for i, name in enumerate(names)},
         )
         self.model = BiLSTMForSequenceClassification(config)
-        vectors = torch.from_numpy(embedding_matrix(self.tokenizer, glove))
+        vectors = torch.from_numpy(embedding_matrix(self.tokenizer, glove, self.embedding_size))
         self.model.get_input_embeddings().weight.data.copy_(vectors)
 
     def _load(self) -> None:

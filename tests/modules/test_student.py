@@ -62,9 +62,19 @@ def test_the_last_weights_are_kept_though_the_first_score_as_well(inputs, datase
 
 def test_the_student_knows_no_more_words_than_it_is_told_to(inputs, dataset, labelled, tmp_path):
     module = StudentModule(str(inputs / "glove.txt"), vocabulary=8)
+    module.check_trained = dict  # of so few it learns nothing
     trainer(tmp_path, max_epochs=1).fit(module, TransferData(dataset, str(labelled)))
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     assert model.get_input_embeddings().num_embeddings == len(AutoTokenizer.from_pretrained(tmp_path)) == 8
+
+
+def test_vectors_of_another_width_are_taken_when_told(inputs, dataset, labelled, tmp_path):
+    lines = (inputs / "glove.txt").read_text().splitlines()
+    wide = tmp_path / "wide.vec"
+    wide.write_text("\n".join(f"{line} 0.5 -0.5" for line in lines) + "\n")
+    module = StudentModule(str(wide), embedding_size=52, lr=5e-3)
+    trainer(tmp_path / "student", max_epochs=1).fit(module, TransferData(dataset, str(labelled), batch_size=32))
+    assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "student").config.embedding_size == 52
 
 
 def test_logits_of_another_tasks_teacher_are_refused(inputs, dataset, labelled, tmp_path):
