@@ -86,6 +86,25 @@ def shipped_recipes() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(recipes_folder().glob("*/recipe.yaml"))}
 
 
+def shipped_file(path: str) -> str:
+    """A file as the README names it, `recipes/NAME/FILE`, where the shipped recipes lie; any other as it is.
+
+    Raises:
+        UserError: it is neither in the working folder nor shipped.
+    """
+    folder, *rest = Path(path).parts or ("",)
+    if folder != "recipes" or Path(path).exists():
+        return path
+    found = recipes_folder().joinpath(*rest)
+    if not found.is_file():
+        known = [str(Path("recipes", each.relative_to(recipes_folder()))) for each in recipes_folder().glob("*/*.yaml")]
+        raise UserError(
+            f"{path} is neither a file here nor one that is shipped.{did_you_mean(path, known)} "
+            "`python -m tangodistill recipes NAME` lists a recipe's files, and with --copy FOLDER copies them."
+        )
+    return str(found)
+
+
 def variants_of(name: str, folder: Path) -> list[str]:
     """What a recipe's variants are called on the command line."""
     return [f"{name}/{variant}" for variant in read_yaml(folder / "recipe.yaml").get("variants") or []]

@@ -12,6 +12,7 @@ from typing import Any
 from tangodistill.config import get_key, read_yaml
 from tangodistill.launching import may_start_processes, run_as_process
 from tangodistill.messages import message_of
+from tangodistill.recipe import shipped_file
 from tangodistill.stage import exclusive
 from tangodistill.user_error import UserError
 
@@ -60,6 +61,7 @@ def execute(verb: str, arguments: list[str], alone: bool = True) -> tuple[str, P
 
     Args: `alone`: it holds its output folder itself; that of a stage lies in the one that `run` holds.
     """
+    arguments = _shipped_files(arguments)
     refuse_overridden_flags(verb, arguments)
     if verb in TRAINER_VERBS:
         trained = _trainer_cli(verb, arguments, alone=alone)
@@ -139,6 +141,19 @@ def refuse_overridden_flags(verb: str, arguments: list[str]) -> None:
                     f"--{key} stands before --config {path}, which sets it too and would override it. "
                     f"Put --config first: {PROGRAM} {verb} --config {path} --{key} ..."
                 )
+
+
+def _shipped_files(arguments: list[str]) -> list[str]:
+    """The same with each `--config` file that the package brings along by its path."""
+    found = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name, equals, value = argument.partition("=")
+        if before == "--config":
+            argument = shipped_file(argument)
+        elif name == "--config" and equals:
+            argument = f"--config={shipped_file(value)}"
+        found.append(argument)
+    return found
 
 
 def _switched_on(arguments: list[str], function: Callable[..., Any]) -> list[str]:

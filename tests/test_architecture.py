@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "overrides": {"config", "recipe", "models", "data", "user_error"},
     "recipe_run": {"config", "progress", "recipe", "stage", "data", "report", "user_error"},
     "launching": {"config", "user_error"},
-    "verbs": {"config", "launching", "messages", "modules", "parsers", "stage", "user_error"},
+    "verbs": {"config", "launching", "messages", "modules", "parsers", "recipe", "stage", "user_error"},
     "recipe_keys": {"config", "parsers", "recipe", "verbs"},
     "recipe_verbs": {"overrides", "recipe", "recipe_keys", "recipe_run", "user_error", "verbs"},
     "cli": {"config", "home", "launching", "messages", "output", "recipe_verbs", "verbs", "user_error"},

@@ -185,3 +185,17 @@ def test_two_verbs_cannot_write_to_one_folder_and_a_stage_is_held_by_its_run(ref
             verbs.execute("label", label, alone=False)
     assert not folder.exists() and "no finished transfer set" in refused("label", *label)
     assert not folder.exists() and refused("choose", missing, "--keep", "0.9") and not missing.exists()
+
+
+def test_stage_files_as_the_readme_names_them_are_found_from_anywhere(monkeypatch, tmp_path, refused):
+    monkeypatch.chdir(tmp_path)
+    for config in (["--config", "recipes/sst2/label.yaml"], ["--config=recipes/sst2/label.yaml"]):
+        assert refused("label", *config).startswith("runs/sst2/augment is no finished transfer set")
+    assert refused("label", "--config", "recipes/sst2/lable.yaml") == (
+        "recipes/sst2/lable.yaml is neither a file here nor one that is shipped. "
+        "Did you mean 'recipes/sst2/label.yaml'? `python -m tangodistill recipes NAME` lists a recipe's files, and with --copy FOLDER copies them."
+    )
+    own = tmp_path / "recipes" / "sst2"
+    own.mkdir(parents=True)
+    (own / "label.yaml").write_text("{transfer_set: mine, teacher: t, output: o}")
+    assert refused("label", "--config", "recipes/sst2/label.yaml").startswith("mine is no finished transfer set")
