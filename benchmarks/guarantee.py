@@ -79,7 +79,8 @@ def pooled(path: Path) -> Examples:
     names = [str(c) for c in range(len(rows["tier1_logits"].iloc[0]))] if "label" in rows else []
     readout = readout_of(names, read_cascade(path).score if path.is_dir() else "max_probability")
     confidence = rows["confidence"].to_numpy()
-    return Examples(outcomes_of(rows), confidence, np.stack(times), readout.thresholds, np.concatenate(groups))
+    outcomes = outcomes_of(rows, read_metric(path).positive_id if path.is_dir() else 1)
+    return Examples(outcomes, confidence, np.stack(times), readout.thresholds, np.concatenate(groups))
 
 
 def chosen(examples: Examples, metric: str, keep: float, level: float) -> dict[str, float | None]:
