@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.trainer.states import TrainerFn
 
 from tangodistill.progress import Progress
 
@@ -40,11 +41,13 @@ class TrainerProgress(ProgressBar):
             self._open("validate", _count(trainer.num_val_batches))
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.validating:
+        if trainer.state.fn == TrainerFn.VALIDATING:  # by itself, not in a training
             self._advance()
+        elif self._bar:
+            self._bar.beat()
 
     def on_validation_epoch_end(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.validating:  # what a cascade then times must have no bar beside it
+        if trainer.state.fn == TrainerFn.VALIDATING:  # what a cascade then times must have no bar beside it
             self._close()
 
     def on_validation_end(self, trainer: Trainer, *_: Any) -> None:

@@ -55,10 +55,14 @@ def every_step(monkeypatch):
 
 def test_a_training_is_one_row_of_lines_without_frames(tmp_path, rows, every_step, capfd):
     trainer(tmp_path, max_epochs=2).fit(Line(), rows, rows)
-    shown = [line for line in capfd.readouterr().out.splitlines() if line.startswith("train")]
-    assert shown[0] == "train: 1 of 6, epoch 1 of 2, train/loss 0.5"
-    assert "train: 3 of 6, epoch 1 of 2, train/loss 0.5" in shown
-    assert shown[-1].startswith("train: 6 of 6 in no time, epoch 2 of 2, ")
+    first = "train/loss 0.5"
+    steps = [(1, f"epoch 1 of 2, {first}"), (2, f"epoch 1 of 2, {first}"), (3, f"epoch 1 of 2, {first}")]
+    steps += [(3, "validation")] * 3 + [(4, "epoch 2 of 2"), (5, "epoch 2 of 2"), (6, "epoch 2 of 2")]
+    steps += [(6, "validation")] * 3
+    shown = [line for line in capfd.readouterr().out.splitlines() if line.startswith(("train", "validate"))]
+    assert len(shown) == len(steps) + 1 and shown[-1].startswith("train: 6 of 6 in no time, epoch 2 of 2, ")
+    for line, (done, note) in zip(shown, steps, strict=False):
+        assert line.startswith(f"train: {done} of 6, {note}")
 
 
 @pytest.mark.parametrize("verb, batches", [("validate", 3), ("test", 3), ("predict", 3)])
