@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Tokenizer
 
+from tangodistill.data.chunks import chunks
+from tangodistill.data.shorten import Shortener
 from tangodistill.data.special_tokens import SpecialTokens, with_meant
 from tangodistill.user_error import UserError
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CHUNK = 8192  # texts per call into Rust: enough to feed all cores, few enough to bound memory
+CHUNK_CHARACTERS = 2_000_000  # or fewer texts, where those hold as many
 
 
 class TextEncoder:
@@ -59,6 +62,9 @@ class TextEncoder:
         least = backend.num_special_tokens_to_add(is_pair=True) + 2  # a token of either text
         if max_length < least:
             raise UserError(f"max_length is {max_length}, but this tokenizer needs {least} at least; raise max_length")
+        self._shortener = Shortener(backend, max_length, truncation_side)
+        self._specials = backend.num_special_tokens_to_add(is_pair=False)
+        self._is_odd = bool((max_length - backend.num_special_tokens_to_add(is_pair=True)) % 2)
         backend.no_padding()
         backend.enable_truncation(max_length, direction=truncation_side)
 
@@ -87,7 +93,7 @@ class TextEncoder:
         """
         if pairs is not None and len(pairs) != len(texts):
             raise ValueError(f"{len(texts)} texts but {len(pairs)} second texts")
-        parts = [self._encode_chunk(texts, pairs, start) for start in range(0, len(texts), CHUNK)]
+        parts = list(self._encode_chunks(texts, pairs))
         lengths, ids, type_ids = zip(*parts, strict=True) if parts else ([], [], [])
         offsets = np.zeros(len(texts) + 1, np.int64)
         np.cumsum(_join(lengths, np.int64), out=offsets[1:])
@@ -100,10 +106,12 @@ class TextEncoder:
         Raises:
             UserError: the text is no string.
         """
+        columns = [[text]] if pair is None else [[text], [pair]]
         try:
-            encoding = self._backend.encode(text, pair)
+            encoding = self._backend.encode(*(side for (side,) in self._shortened(columns)))
         except TypeError:
-            encoding = self._backend.encode(_valid(text, 0), pair if pair is None else _valid(pair, 0))
+            columns = [[_valid(side, 0)] for (side,) in columns]
+            encoding = self._backend.encode(*(side for (side,) in self._shortened(columns)))
         input_ids = np.array([encoding.ids or [self.pad_id]], np.int64)
         special = np.count_nonzero(self._special.among(input_ids))
         if encoding.ids and self._special.spelt_out(special, pair is not None):
@@ -127,27 +135,61 @@ class TextEncoder:
                     digest.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
-    def _encode_chunk(self, texts, pairs, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def _encode_chunks(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[tuple]:
+        """What `_encode_chunk` gives, a bounded number of rows and characters at a time."""
+        done = 0
+        for rows in chunks(texts if pairs is None else zip(texts, pairs, strict=True), CHUNK, CHUNK_CHARACTERS):
+            yield self._encode_chunk([rows] if pairs is None else list(map(list, zip(*rows, strict=True))), done)
+            done += len(rows)
+
+    def _encode_chunk(self, columns: list[list[str]], start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Lengths, flat ids and flat token types of one chunk."""
-        columns = [column[start : start + CHUNK] for column in (texts, pairs) if column is not None]
         try:
-            encodings = self._backend.encode_batch_fast(_rows(columns))
+            encodings = self._backend.encode_batch_fast(_rows(self._shortened(columns)))
         except TypeError:
             columns = [[_valid(text, start + row) for row, text in enumerate(column)] for column in columns]
-            encodings = self._backend.encode_batch_fast(_rows(columns))
+            encodings = self._backend.encode_batch_fast(_rows(self._shortened(columns)))
         ids = [encoding.ids or [self.pad_id] for encoding in encodings]
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         total = int(lengths.sum())
         flat_ids = np.fromiter(chain.from_iterable(ids), np.int32, total)
         row = np.repeat(np.arange(len(ids)), lengths)
         special = np.bincount(row[self._special.among(flat_ids)], minlength=len(ids))
-        for i in np.flatnonzero(self._special.spelt_out(special, pairs is not None)):
+        for i in np.flatnonzero(self._special.spelt_out(special, len(columns) == 2)):
             if encodings[i].ids:
                 flat_ids[row == i] = self._special.as_text(encodings[i])
         if not self.with_type_ids:
             return lengths, flat_ids, None
         type_ids = chain.from_iterable(encoding.type_ids or [0] for encoding in encodings)
         return lengths, flat_ids, np.fromiter(type_ids, np.uint8, total)
+
+    def _shortened(self, columns: list[list[str]]) -> list[list[str]]:
+        """The columns, long texts cut to what holds every token that is kept: what is left fills the model alone."""
+        cut = [list(map(self._shortener.cut, column)) for column in columns]
+        both = list(zip(cut, columns, strict=True))
+        rows = sorted({row for short, whole in both for row, text in enumerate(whole) if short[row] is not text})
+        if not rows:
+            return columns
+        was_cut = np.array([[short[row] is not whole[row] for row in rows] for short, whole in both])
+        alone = (self._backend.encode_batch_fast([short[row] for row in rows]) for short in cut)
+        fills = np.array([[len(encoding.ids) == self.max_length for encoding in column] for column in alone])
+        for row in np.array(rows)[(was_cut & ~fills).any(axis=0)]:
+            for short, whole in both:
+                short[row] = whole[row]
+        if len(columns) == 2 and self._is_odd:  # of two that fill the model the longer one keeps a token more
+            for row in np.array(rows)[fills.all(axis=0)]:
+                (first, whole_first), (second, whole_second) = (
+                    (self._count(s[row]), self._count(w[row])) for s, w in both
+                )
+                if (first > second) != (whole_first > whole_second):
+                    longer = int(whole_first <= whole_second)
+                    cut[longer][row] = columns[longer][row]
+        return cut
+
+    def _count(self, text: str) -> int:
+        """Tokens of a whole text, special ones left out."""
+        encoding = self._backend.encode(text)
+        return sum(len(part.ids) - self._specials for part in (encoding, *encoding.overflowing))
 
 
 @dataclass(frozen=True)

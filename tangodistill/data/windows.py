@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
+from tangodistill.data.chunks import chunks
+from tangodistill.data.shorten import Shortener
 from tangodistill.data.special_tokens import SpecialTokens
-from tangodistill.data.tokenize import CHUNK, TokenizedTexts
+from tangodistill.data.tokenize import CHUNK, CHUNK_CHARACTERS, TokenizedTexts
 from tangodistill.user_error import UserError
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class WindowEncoder:
         stride = max_length // 3 if stride is None else stride
         self.max_length, self.stride, self.pad_id, self.with_type_ids = max_length, stride, pad_id, with_type_ids
         self.question_length, self._backend = question_length, backend
+        self._shortener = Shortener(backend, question_length)
         backend.no_padding()
         backend.no_truncation()
         self._frame, self._special = _Frame.of(backend), SpecialTokens(backend)
@@ -92,9 +95,11 @@ class WindowEncoder:
         """
         if len(questions) != len(contexts):
             raise ValueError(f"{len(questions)} questions but {len(contexts)} contexts")
-        starts = range(0, max(len(questions), 1), CHUNK)
-        chunks = [self._encode_chunk(questions, contexts, start) for start in starts]
-        tokens, examples, sizes = zip(*chunks, strict=True)
+        parts, done = [], 0
+        for rows in chunks(zip(questions, contexts, strict=True), CHUNK, CHUNK_CHARACTERS):
+            parts.append(self._encode_chunk(*zip(*rows, strict=True), done))
+            done += len(rows)
+        tokens, examples, sizes = zip(*parts or [self._encode_chunk((), (), 0)], strict=True)
         joined = _Tokens(*map(np.concatenate, zip(*tokens, strict=True)))
         offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
         type_ids = joined.type_ids if self.with_type_ids else None
@@ -108,13 +113,11 @@ class WindowEncoder:
     def _encode_chunk(self, questions, contexts, start: int) -> tuple[_Tokens, np.ndarray, np.ndarray]:
         """Flat tokens of one chunk, and of each window its example and its size."""
         questions, contexts = (
-            [_valid(text, start + row) for row, text in enumerate(column[start : start + CHUNK])]
-            for column in (questions, contexts)
+            [_valid(text, start + row) for row, text in enumerate(column)] for column in (questions, contexts)
         )
         place: dict[str, int] = {}  # many questions are asked of one context, which is encoded once
         which = np.array([place.setdefault(context, len(place)) for context in contexts], np.int64)
-        asked = [encoding.ids for encoding in self._backend.encode_batch_fast(questions, add_special_tokens=False)]
-        asked = [ids[: self.question_length] for ids in asked]
+        asked = self._asked(questions)
         read = self._backend.encode_batch(list(place), add_special_tokens=False)
         asked_sizes, read_sizes = _sizes(asked), _sizes(read)
 
@@ -139,6 +142,23 @@ class WindowEncoder:
         )
         picked = _runs(run_starts.ravel(), run_sizes.ravel())
         return _Tokens(*(column[picked] for column in tokens)), start + example, run_sizes.sum(1)
+
+    def _asked(self, questions: list[str]) -> list[list[int]]:
+        """The first tokens of each question, read off its first words where these are as many."""
+
+        def ids(texts: list[str]) -> list[list[int]]:
+            encodings = self._backend.encode_batch_fast(texts, add_special_tokens=False)
+            return [encoding.ids[: self.question_length] for encoding in encodings]
+
+        cut = [self._shortener.cut(question) for question in questions]
+        asked = ids(cut)
+        short = [
+            row for row, question in enumerate(questions)
+            if cut[row] is not question and len(asked[row]) < self.question_length
+        ]  # fmt: skip
+        for row, whole in zip(short, ids([questions[row] for row in short]), strict=True):
+            asked[row] = whole
+        return asked
 
 
 @dataclass(frozen=True)
