@@ -9,6 +9,7 @@ from tangodistill.home import ensure_home
 from tangodistill.launching import PART_OF_RUN, end_with_parent, help_silently, is_helper
 from tangodistill.messages import message_of
 from tangodistill.output import lasting_output
+from tangodistill.progress import no_frames
 from tangodistill.user_error import UserError
 from tangodistill.verbs import PROGRAM, VERBS, execute
 
@@ -47,6 +48,7 @@ def _run(arguments: list[str]) -> int:
         end_with_parent()
     try:
         ensure_home()
+        no_frames()
         if is_helper():
             help_silently(lambda: _dispatch(arguments))
         else:

@@ -52,7 +52,8 @@ class Progress:
                 self._draw()
                 self._bar.stop()
             elif raised[0] is None and self._elapsed_s >= SHORT_S:
-                _say(f"{self.title}: {_steps(self.done, self.total)} in {duration(self._elapsed_s)}{self._noted}")
+                done = f"{_steps(self.done, self.total)} in {duration(self._elapsed_s)}".strip()
+                _say(f"{self.title}: {done}{self._noted}")
 
     def advance(self, steps: int = 1, note: str | None = None) -> None:
         """Counts steps, and shows how far the work is where that is due."""
@@ -124,6 +125,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def no_frames() -> None:
+    """Off a terminal, silences the bars of other libraries (all draw by tqdm), and of the processes started here.
+
+    Called before tqdm is imported, which is when it looks.
+    """
+    if not on_terminal():
+        os.environ.setdefault("TQDM_DISABLE", "1")
+
+
 def on_terminal() -> bool:
     """Whether the standard output can show frames."""
     return bool(sys.stdout and sys.stdout.isatty()) and os.environ.get("TERM") != "dumb"
@@ -143,7 +153,7 @@ def _bar(title: str, total: int | None) -> Any:
     from rich.progress import Progress as Bar
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}")
-    bar = Bar(*columns, console=Console(), auto_refresh=False)
+    bar = Bar(*columns, console=Console(), auto_refresh=False, transient=total is None)
     bar.add_task(title, total=total, told="")
     bar.start()
     return bar

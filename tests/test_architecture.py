@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "verbs": {"config", "launching", "messages", "modules", "parsers", "recipe", "stage", "user_error"},
     "recipe_keys": {"config", "parsers", "recipe", "verbs"},
     "recipe_verbs": {"overrides", "recipe", "recipe_keys", "recipe_run", "user_error", "verbs"},
-    "cli": {"config", "home", "launching", "messages", "output", "recipe_verbs", "verbs", "user_error"},
+    "cli": {"config", "home", "launching", "messages", "output", "progress", "recipe_verbs", "verbs", "user_error"},
     "scored_examples": {"cascade", "data", "metrics", "runtime"},
     "tier_pair": {"data", "runtime", "scored_examples", "user_error"},
     "exporting": {"contents", "data", "lengths", "models", "progress", "runtime", "tier_pair", "user_error"},
@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "home": set(),
     "hardware": set(),
     "positions": set(),
-    "models": {"data", "hub_access", "user_error"},
+    "models": {"data", "hub_access", "progress", "user_error"},
     "cascade": {"metrics"},
     "data": {"hub_access", "progress", "tasks", "user_error"},
     "augment": {

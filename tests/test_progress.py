@@ -1,5 +1,7 @@
 import doctest
 import io
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -108,3 +110,28 @@ def test_a_forced_colour_makes_no_frames_in_a_file(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     list(track([1], "label"))
     assert capsys.readouterr().out == ""
+
+
+def test_work_without_steps_tells_its_time(now, capsys):
+    with Progress("read the data") as bar:
+        now(21)
+        bar.beat()
+        now(30)
+    assert capsys.readouterr().out.splitlines() == ["read the data: 21 s so far", "read the data: in 30 s"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_other_libraries_draw_no_frames_into_a_file(terminal):
+    """tqdm looks when it is imported."""
+    code = f"""
+import sys
+sys.stdout.isatty = lambda: {terminal}
+from tangodistill import cli
+cli.main(["--version"])
+from tqdm.auto import tqdm
+list(tqdm([1]))
+"""
+    environment = {**os.environ, "TERM": "xterm"}
+    environment.pop("TQDM_DISABLE", None)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert ("1/1" in done.stderr) is terminal

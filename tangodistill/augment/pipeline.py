@@ -32,7 +32,7 @@ from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import HELD_OUT, Roles, load_roles
 from tangodistill.data.transfer import MANIFEST, load_transfer_set, write_transfer_set
 from tangodistill.latency.cores import available_cores
-from tangodistill.progress import track
+from tangodistill.progress import Progress, track
 from tangodistill.user_error import UserError
 
 
@@ -115,7 +115,8 @@ def augment_roles(
             print(f"Shard {number}/{of} is done; {done} of {len(shards)} parts are there. Run without --shard to join.")
             return output
         originals = text_hashes(*(column.to_pylist() for column in sources.columns))
-        selection = select(originals, shards, held_out, limits, seed)
+        with Progress("select texts"):
+            selection = select(originals, shards, held_out, limits, seed)
         features = Features({name: Value("string") for name in columns})
         manifest = {**settings, **selection.counts, "key": key}
         write_transfer_set(output, kept_tables(sources, shards, selection), features, manifest)

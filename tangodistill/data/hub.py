@@ -1,5 +1,6 @@
 """Data sets on the Hugging Face hub."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import datasets
@@ -9,6 +10,7 @@ from huggingface_hub import HfApi
 
 from tangodistill.data.tables import Table, class_names_of
 from tangodistill.hub_access import spare_the_wait
+from tangodistill.progress import Progress, on_terminal
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
@@ -22,7 +24,8 @@ def read_hub(name: str, task: Task) -> dict[str, Table]:
     configuration = _configuration(name, task)
     spare_the_wait(name)
     try:
-        splits = load_dataset(name, configuration)
+        with nullcontext() if on_terminal() else Progress(f"fetch {name}"):
+            splits = load_dataset(name, configuration)
     except (ConnectionError, OSError, ValueError) as error:
         raise _unreachable(name, error) from None
     tables = {}

@@ -10,6 +10,7 @@ from tangodistill.data.grouping import FEWEST_ARTICLES, context_groups, pair_gro
 from tangodistill.data.leaks import LeakGuard, normalise
 from tangodistill.data.slices import cut_slices, slice_size
 from tangodistill.data.sources import DatasetConfig, LabelledData, load_labelled
+from tangodistill.progress import Progress
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
@@ -62,7 +63,8 @@ def load_roles(config: DatasetConfig) -> Roles:
     Raises:
         UserError: anything that is wrong with the configuration or the data.
     """
-    roles = assign_roles(load_labelled(config), config.seed)
+    with Progress("read the data"):
+        roles = assign_roles(load_labelled(config), config.seed)
     for message in roles.warnings:
         warnings.warn(message, stacklevel=2)
     return roles

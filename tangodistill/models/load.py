@@ -1,7 +1,7 @@
 """Loading any sequence classifier or span model, and telling a trained head from a new one."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from tangodistill.hub_access import spare_the_wait
 from tangodistill.models.checkpoint import check_files, check_fit, check_kind
+from tangodistill.progress import Progress, on_terminal
 from tangodistill.user_error import UserError
 
 HEADS = ("classifier", "score", "qa_outputs")
@@ -143,10 +144,13 @@ def quietly(name_or_folder: str | Path) -> Iterator[None]:
     """Without transformers' bars over local files and its report of missing weights, which callers tell in words."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
-    if Path(name_or_folder).is_dir():
+    local = Path(name_or_folder).is_dir()
+    if local:
         logging.disable_progress_bar()
+    fetched = nullcontext() if local or on_terminal() else Progress(f"fetch {name_or_folder}")
     try:
-        yield
+        with fetched:
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:
