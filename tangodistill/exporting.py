@@ -3,8 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +23,7 @@ from tangodistill.runtime.cascade_folder import EXPORT_RECORD
 from tangodistill.runtime.engine_key import engine_key, lengths_name, split_key
 from tangodistill.runtime.engines import BATCH_DEPENDENT, PRECISIONS
 from tangodistill.runtime.exported import GRAPH_OF, TOKENIZER, graphs_folder, write_facts
-from tangodistill.runtime.graphs import write_fp32, write_int8, write_int8_static
+from tangodistill.runtime.graphs import first_cause, write_graphs
 from tangodistill.runtime.measured_files import CHOSEN_ON
 from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.runtime.torch_engine import TorchEngine
@@ -201,7 +200,7 @@ def _tried(pair: TierPair, tier: int, key: str, expected: np.ndarray, failed: di
         try:
             return _agreement(pair, tier, key, pair.outputs(pair.engine(tier, key)), expected)
         except Exception as error:  # those of the engines share no base class
-            reason = f"can't be run ({_last_line(error)})"
+            reason = f"can't be run ({first_cause(error)})"
     return Agreement(tier, key, None, pair.score(expected), None, None, reason)
 
 
@@ -219,36 +218,14 @@ def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions:
     example = reference.encoder.encode(["a b c", "a b c d"], None if pair.pairs is None else ["e", "f g"]).batch([0, 1])
     if reference.facts.exact_length:
         example = {"input_ids": example["input_ids"]}
-    failed: dict[str, str] = {}
-    with _noting(failed, precisions):
-        fp32 = write_fp32(reference.model, example, work)
-        if "int8" in precisions:
-            with _noting(failed, {"int8"}):
-                write_int8(fp32)
-        if "int8_static" in precisions:
-            with _noting(failed, {"int8_static"}):
-                write_int8_static(fp32, pair.batches(reference, 16, RANGE_TEXTS))
+    ranges = pair.batches(reference, 16, RANGE_TEXTS)
+    failed = write_graphs(reference.model, example, ranges, work, precisions)
     if reference.length_configuration is None:  # these hold for all
         write_facts(work, reference.facts)
         reference.encoder.save(work / TOKENIZER)
     shutil.rmtree(final, ignore_errors=True)
     os.replace(work, final)
     return failed
-
-
-@contextmanager
-def _noting(failed: dict[str, str], precisions: set[str]) -> Iterator[None]:
-    """Precision -> why it can't be written, where the exporter doesn't know something of the architecture."""
-    try:
-        yield
-    except Exception as error:
-        failed |= dict.fromkeys(precisions, f"can't be written ({_last_line(error)})")
-
-
-def _last_line(error: Exception) -> str:
-    """What the libraries say last, which is what went wrong; they put much before it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1][:200]}" if lines else type(error).__name__
 
 
 def _agreement(pair: TierPair, tier: int, key: str, outputs: np.ndarray, expected: np.ndarray) -> Agreement:

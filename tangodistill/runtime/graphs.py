@@ -32,6 +32,48 @@ class _Outputs(torch.nn.Module):
         return tier_outputs(self.model(**dict(zip(self.names, arrays, strict=True))))
 
 
+def write_graphs(
+    model: PreTrainedModel,
+    inputs: dict[str, np.ndarray],
+    ranges: Iterable[dict[str, np.ndarray]],
+    folder: Path,
+    precisions: set[str],
+) -> dict[str, str]:
+    """The graphs of some precisions; precision -> why it can't be written, of those that can't.
+
+    Args:
+        model, inputs, folder: as of `write_fp32`.
+        ranges: batches that static int8 reads its ranges off.
+    """
+    failed: dict[str, str] = {}
+    with _noting(failed, precisions):
+        fp32 = write_fp32(model, inputs, folder)
+        if "int8" in precisions:
+            with _noting(failed, {"int8"}):
+                write_int8(fp32)
+        if "int8_static" in precisions:
+            with _noting(failed, {"int8_static"}):
+                write_int8_static(fp32, ranges)
+    return failed
+
+
+@contextmanager
+def _noting(failed: dict[str, str], precisions: set[str]) -> Iterator[None]:
+    """Keeps the reason where the exporter doesn't know something of the architecture."""
+    try:
+        yield
+    except Exception as error:
+        failed |= dict.fromkeys(precisions, f"can't be written ({first_cause(error)})")
+
+
+def first_cause(error: Exception) -> str:
+    """The first line of what it all began with; exporters and engines put much around it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
 def write_fp32(model: PreTrainedModel, inputs: dict[str, np.ndarray], folder: Path) -> Path:
     """The model's own arithmetic as a graph.
 
