@@ -19,7 +19,7 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from tangodistill.data.packages import cache_folder
-from tangodistill.data.scripts import CHARACTER, UNSPACED
+from tangodistill.data.word_patterns import SPELLINGS, WORD
 from tangodistill.user_error import UserError
 
 if TYPE_CHECKING:
@@ -30,23 +30,6 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[MASK]", "[SEP]")
 VOCABULARY = 30_000  # of the paper's 10,000 a text of SST-2 leaves 7 % out, of these 3 %; the student is as fast
 RARE = 5  # times that a word without a vector must be seen to learn one
 CHUNK = 16_384  # texts counted per call into Rust
-
-# Raw text and text that is already split (treebank style) are written alike.
-SPELLINGS = {
-    r"[‘’]": "'",
-    r"``|''|[“”]": '"',
-    r"-lrb-": "(",
-    r"-rrb-": ")",
-    r"…|\.{2,}": "...",
-    r"[–—]|-{2,}": "--",
-}
-# GloVe's words: contractions apart ("does n't", "it 's"), numbers and dashes whole, every other mark by itself.
-# Hyphens split too: GloVe has many hyphenated words, but too few of a student's rows would be theirs.
-# Where no blanks part words, each character is one.
-LETTER = rf"[^\W{UNSPACED}]"
-WORD = (
-    rf"{CHARACTER}|n't\b|{LETTER}+?(?=n't\b)|'(?:s|re|ve|ll|d|m)\b|\d+(?:[.,]\d+)+|\.{{3}}|-{{2}}|{LETTER}+|[^\w\s]"
-)
 
 
 def student_tokenizer(

@@ -13,6 +13,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from tangodistill.data.word_patterns import SPELLINGS, WORD
+
 _IDEOGRAPH = "[\u3400-\u4dbf\u4e00-\u9fff]"
 _DROPS_BLANKS = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
 _CHARACTER_BY_CHARACTER = {
@@ -48,7 +50,8 @@ class Shortener:
 def _boundary(backend: Tokenizer, side: str) -> re.Pattern | None:
     """Where a text may be cut, in a reversed one for the left: before a blank behind a letter or digit.
 
-    BERT's normalizer makes each Chinese character a word of its own, so that one may be cut between two of them.
+    BERT's normalizer and the student's words make each Chinese character a word of its own, so that a text may be cut
+    between two of them.
     """
     steps = list(_parts(backend.pre_tokenizer, "pretokenizers"))
     while steps and steps[0]["type"] in ("Digits", "Punctuation"):  # these look at single characters
@@ -60,8 +63,9 @@ def _boundary(backend: Tokenizer, side: str) -> re.Pattern | None:
     if any(token.rstrip or re.search(r"\s", token.content.lstrip()) for token in added):  # may reach over the cut
         return None
     places = r"(?<=[^\W_]) " if side == "right" else r" (?=[^\W_])"
-    is_chinese = any(part["type"] == "BertNormalizer" and part["handle_chinese_chars"] for part in normalizers)
-    if is_chinese and steps[0]["type"] in _DROPS_BLANKS and not any(re.search(_IDEOGRAPH, t.content) for t in added):
+    apart = any(part["type"] == "BertNormalizer" and part["handle_chinese_chars"] for part in normalizers)
+    apart = steps[0]["type"] in _DROPS_BLANKS if apart else _is_the_students(steps[0])
+    if apart and not any(re.search(_IDEOGRAPH, token.content) for token in added):
         places += f"|(?<={_IDEOGRAPH})(?={_IDEOGRAPH})"
     return re.compile(places)
 
@@ -85,7 +89,12 @@ def _splits_at_blanks(step: dict[str, Any]) -> bool:
         step["type"] in _DROPS_BLANKS
         or (step["type"] == "ByteLevel" and step["use_regex"])
         or (step["type"] == "Metaspace" and step["split"])
+        or _is_the_students(step)
     )
+
+
+def _is_the_students(step: dict[str, Any]) -> bool:
+    return step["type"] == "Split" and (step["pattern"], step["invert"]) == ({"Regex": WORD}, True)
 
 
 def _is_local(step: dict[str, Any], side: str) -> bool:
@@ -94,5 +103,5 @@ def _is_local(step: dict[str, Any], side: str) -> bool:
         return side == "right"
     if step["type"] == "Replace":
         pattern = step["pattern"]
-        return pattern.get("Regex") == " {2,}" or not re.search(r"\s", pattern.get("String", " "))
+        return pattern.get("Regex") in (" {2,}", *SPELLINGS) or not re.search(r"\s", pattern.get("String", " "))
     return step["type"] in _CHARACTER_BY_CHARACTER

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from tangodistill.data import tokenize
+from tangodistill.data.glove import _word_tokenizer
 from tangodistill.data.shorten import Shortener
 from tangodistill.data.tokenize import TextEncoder
 from tangodistill.data.windows import WindowEncoder
@@ -56,6 +57,7 @@ TOKENIZERS = {
     "BERT": wordpiece(),
     "words": word_level(),
     "blanks": word_level(pre_tokenizers.Sequence([pre_tokenizers.Digits(), pre_tokenizers.WhitespaceSplit()])),
+    "student": _word_tokenizer({word: i for i, word in enumerate(["[PAD]", "[UNK]", "[MASK]", "[SEP]", *WORDS])}),
     "RoBERTa": byte_level(),
     "BPE with a blank before": byte_level(add_prefix_space=True),
     "ALBERT": metaspace(),
@@ -120,6 +122,13 @@ pieces = st.sampled_from(
         "½",
         "ς",
         "İ",
+        "n't",
+        "-lrb-",
+        "--",
+        "...",
+        "“",
+        "ก็",
+        "3.14",
     ]  # fmt: skip
 )
 long_text = st.lists(pieces, max_size=120).map("".join)
@@ -164,8 +173,9 @@ def test_each_of_these_tokenizers_is_given_less(name, side):
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_a_text_of_chinese_characters_is_cut_between_them(side):
-    part = Shortener(TOKENIZERS["BERT"], 10, side).cut("好片" * 500)
+@pytest.mark.parametrize("name", ["BERT", "student"])
+def test_a_text_of_chinese_characters_is_cut_between_them(name, side):
+    part = Shortener(TOKENIZERS[name], 10, side).cut("好片" * 500)
     assert 10 <= len(part) <= 12
 
 
