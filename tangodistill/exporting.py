@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tangodistill.contents import model_hash
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.lengths.front import read_front
 from tangodistill.models.dynamic_tinybert import DynamicBert
@@ -221,7 +222,7 @@ def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions:
     ranges = pair.batches(reference, 16, RANGE_TEXTS)
     failed = write_graphs(reference.model, example, ranges, work, precisions)
     if reference.length_configuration is None:  # these hold for all
-        write_facts(work, reference.facts)
+        write_facts(work, replace(reference.facts, weights=model_hash(pair.tiers[tier - 1])))
         reference.encoder.save(work / TOKENIZER)
     shutil.rmtree(final, ignore_errors=True)
     os.replace(work, final)

@@ -15,6 +15,7 @@ from tangodistill.data.splits import load_roles
 from tangodistill.runtime.cascade_folder import read_cascade
 from tangodistill.runtime.engine_key import split_key
 from tangodistill.runtime.engines import Engine, load_engine
+from tangodistill.runtime.here import engine_contents
 from tangodistill.runtime.measured_files import CHOSEN_ON, SELECTION, read_metric, read_table
 from tangodistill.scored_examples import ScoredExamples
 from tangodistill.user_error import UserError
@@ -81,6 +82,10 @@ class TierPair(ScoredExamples):
         name, precision, lengths = split_key(key)
         folder = (self.tiers if name == "torch" else self.exported)[tier - 1]
         return self.readout.of(load_engine(folder, name, precision, self.max_length, threads, lengths))[0]
+
+    def contents(self, tier: int, key: str) -> str:
+        """Hash of the files that the engine of a key runs; raises UserError where they are of another model."""
+        return engine_contents(self.tiers[tier - 1], self.exported[tier - 1], key)
 
     def batches(self, engine: Engine, batch_size: int, count: int) -> Iterator[dict[str, np.ndarray]]:
         """Model inputs of at most `count` examples, for ranges to be read off."""

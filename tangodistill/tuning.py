@@ -19,7 +19,7 @@ from tangodistill.data.sources import DatasetConfig
 from tangodistill.exporting import accepted, by_lengths
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
 from tangodistill.latency.cores import available_cores, thread_counts
-from tangodistill.latency.machine import cpu_model, describe_machine
+from tangodistill.latency.machine import cpu_identity, describe_machine
 from tangodistill.lengths.choice import cheapest_first_tier
 from tangodistill.progress import Progress
 from tangodistill.runtime.cascade_folder import read_cascade, write_record
@@ -202,7 +202,9 @@ def _per_s(times: list[BatchTime], batch_size: int) -> float:
 
 
 def _write(folder: Path, rows: list[Timing], texts: TierPair) -> None:
-    """Adds this CPU's record to those of others."""
+    """Adds this CPU's record to those of others; each speed says of which files and cores it is."""
+    for row in rows:
+        row.contents, row.cores = texts.contents(row.tier, row.key), available_cores()
     path = folder / RECORD
     try:
         cpus = json.loads(path.read_text(encoding="utf-8"))["cpus"]
@@ -211,7 +213,7 @@ def _write(folder: Path, rows: list[Timing], texts: TierPair) -> None:
     reference = {way: asdict(row) for way, row in fastest_alone(rows).items()}
     mine: dict[str, Any] = {"rows": [asdict(row) for row in rows], "reference": reference}
     mine |= {"role": CHOSEN_ON, "texts": len(texts.texts), "repeats": VISITS * REPEATS}
-    cpus[cpu_model()] = {**mine, "machine": describe_machine()}
+    cpus[cpu_identity()] = {**mine, "machine": describe_machine()}
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{RECORD}"
     partial.write_text(json.dumps({"cpus": cpus}, indent=2) + "\n", encoding="utf-8")
@@ -225,7 +227,7 @@ def _use(folder: Path, rows: list[Timing]) -> None:
         tier.engine, tier.precision, lengths = split_key(row.key)
         tier.length_configuration = None if lengths is None else list(lengths)
         tier.threads, tier.batch_size = row.threads, row.batch_size
-    record.cpu = cpu_model()
+    record.tuned_on = cpu_identity()
     write_record(folder, record)
 
 

@@ -15,7 +15,7 @@ from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.load import LoadWatch
-from tangodistill.latency.machine import cpu_model, describe_machine, library_versions
+from tangodistill.latency.machine import cpu_identity, describe_machine, library_versions
 from tangodistill.latency.sample import timed_texts
 from tangodistill.latency.timer import ratio_interval
 from tangodistill.modules.chance import constant_warning
@@ -28,9 +28,11 @@ from tangodistill.modules.role_answers import RoleAnswers
 from tangodistill.report.time_gap import time_gap
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.early_exit import EarlyExitEngine
-from tangodistill.runtime.measured_files import SELECTION
+from tangodistill.runtime.here import setup_here
+from tangodistill.runtime.measured_files import SELECTION, write_table
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.served import alone, serving
+from tangodistill.runtime.setup import Setup
 from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.scored_examples import ScoredExamples
 from tangodistill.tasks import Task
@@ -84,6 +86,8 @@ class CascadeMeasurement:
         chosen = point_at(points["report"], on_calibration.threshold, metric)
         record = self._record(times.best, chosen)
         write_cascade(folder, record, self.folders, self.exported)
+        record.calibrated = setup_here(folder, record)
+        write_record(folder, record)
         with watch:
             point = self._run_for_real(folder, engines, roles["report"], chosen, times)
             stands_beside = beside.finish(folder, times.beside_s, roles["report"].outcomes.tier_score(2, metric))
@@ -106,7 +110,7 @@ class CascadeMeasurement:
         summary["warnings"] = self._warnings(roles["report"], summary["tiers"])
         record.chosen = summary["chosen"]
         write_record(folder, record)
-        _write_tables(folder, roles["calibration"], self.selection, times, points["report"])
+        _write_tables(folder, roles["calibration"], self.selection, times, points["report"], record.calibrated)
         write_json(folder / "summary.json", summary)
         return summary
 
@@ -200,8 +204,7 @@ class CascadeMeasurement:
             tiers=tiers,
             score=self.score,
             thresholds={self.engines.tiers[0].key: chosen.threshold},
-            cpu=cpu_model(),
-            calibrated_with=[engine.key for engine in self.engines.tiers],
+            tuned_on=cpu_identity(),
         )
 
     def _run_for_real(
@@ -258,7 +261,12 @@ def _scores(role: RoleAnswers, tier: int) -> dict[str, float]:
 
 
 def _write_tables(
-    folder: Path, calibration: RoleAnswers, selection: ScoredExamples, times: TierTimes, report_points: Points
+    folder: Path,
+    calibration: RoleAnswers,
+    selection: ScoredExamples,
+    times: TierTimes,
+    report_points: Points,
+    setup: Setup,
 ) -> None:
     texts = {"text": calibration.texts, **({"text_pair": calibration.pairs} if calibration.pairs else {})}
     tables = {
@@ -269,4 +277,4 @@ def _write_tables(
         SELECTION: selection.frame,
     }
     for name, table in tables.items():
-        table.to_parquet(folder / f"{name}.parquet", index=False)
+        write_table(folder, name, table, setup)

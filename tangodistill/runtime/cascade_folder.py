@@ -11,9 +11,10 @@ from typing import Any
 
 from tangodistill.contents import SMALL_FILES
 from tangodistill.runtime.engine_key import engine_key
+from tangodistill.runtime.setup import Setup
 from tangodistill.user_error import UserError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RECORD_NAME = "cascade.json"
 GRAPHS = "onnx"  # of a tier's folder, as `export` writes it
 EXPORT_RECORD = "export.json"  # how the formats agree with PyTorch
@@ -49,8 +50,8 @@ class CascadeRecord:
     score: str = "max_probability"
     thresholds: dict[str, float] = field(default_factory=dict)  # key of the first tier -> defer below
     chosen: dict[str, Any] = field(default_factory=dict)  # the operating point, its target, and what it was chosen on
-    cpu: str = ""  # model of the CPU that batch sizes and times were measured on
-    calibrated_with: list[str] = field(default_factory=list)  # keys of both tiers, in the calibration file
+    calibrated: Setup | None = None  # what the thresholds were chosen with; None: not recorded
+    tuned_on: str = ""  # the CPU that threads and batch sizes were found on
     format_version: int = FORMAT_VERSION
 
     @property
@@ -123,9 +124,15 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
             f"{path} is not valid JSON ({error}). Run the cascade stage, or copy the folder, again."
         ) from error
     version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
-        raise UserError(f"{path} has format_version {version!r}; this tangodistill reads {FORMAT_VERSION}.")
+    if version == 1:
+        content = _of_version_1(content)
+    elif version != FORMAT_VERSION:
+        raise UserError(f"{path} has format_version {version!r}; this tangodistill reads 1 and {FORMAT_VERSION}.")
     record = _build(CascadeRecord, content, path)
+    try:
+        record.calibrated = record.calibrated and Setup.of(record.calibrated)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: calibrated is no setup ({error}). Run the cascade stage again.") from error
     tiers = record.tiers if isinstance(record.tiers, list) else [record.tiers]
     record.tiers = [_build(TierRecord, tier, path) for tier in tiers]
     for tier in record.tiers:
@@ -145,6 +152,13 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
                 "[1, 0.6, 0.3, 0.1], or null for the tier's own."
             )
     return record
+
+
+def _of_version_1(content: dict) -> dict:
+    """Its thresholds were chosen with engines that it names, and it doesn't say on what CPU, nor with what weights."""
+    content = {**content, "format_version": FORMAT_VERSION}
+    keys, content["tuned_on"] = content.pop("calibrated_with", []), content.pop("cpu", "")
+    return content | ({"calibrated": {"tiers": [{"key": key} for key in keys]}} if keys else {})
 
 
 def _is_inside(tier: object, folder: Path) -> bool:

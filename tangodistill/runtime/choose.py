@@ -9,13 +9,16 @@ from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import ChosenPoint, Target, point_at
 from tangodistill.cascade.choose import choose as choose_point
 from tangodistill.cascade.outcomes import outcomes_of
-from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
 from tangodistill.runtime.answers import readout_of
+from tangodistill.runtime.calibration import TUNE, Calibration, read_calibration
 from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade, write_record
-from tangodistill.runtime.measured_files import MeasuredMetric, read_keys, read_metric, read_table
-from tangodistill.runtime.recalibrate import recalibrate, tuned_batch_times
+from tangodistill.runtime.here import setup_here
+from tangodistill.runtime.measured_files import MeasuredMetric, read_metric, read_table, setup_of
 from tangodistill.user_error import UserError
+
+TIMES = ("predicted_s", "per_example_ms", "speedup", "speedup_best_batch")  # of a chosen point
+RUN_AGAIN = "For its numbers, run the cascade stage on what `tune` found."
 
 
 def choose(
@@ -49,18 +52,25 @@ def choose(
         found = " and ".join(f"--{kind}" for kind, value in given.items() if value is not None) or "none"
         raise UserError(f"Give one target: --keep 0.99, --max-ms 20 or --defer 0.15; found {found}.")
     path, record = Path(folder), read_cascade(folder)
-    metric = read_metric(path)
-    if record.calibrated_with not in ([], record.keys):
-        recalibrate(path, record)
-    wish, on_calibration = _choose_on_calibration(path, record, metric, targets[0], confidence)
-    if _is_as_measured(path, record):
-        report = read_table(path, "operating_points")
-        chosen = point_at({name: report[name].to_numpy() for name in report}, on_calibration.threshold, metric.name)
-        _write(path, record, wish.target, chosen)
-        print(_told(wish, on_calibration), *_told_of_report(Target(*targets[0]), chosen, metric, report), sep="\n")
-    else:
-        _write(path, record, wish.target, on_calibration)
-        print(_told(wish, on_calibration), _told_of_other_engines(path, record, on_calibration, metric), sep="\n")
+    metric, now = read_metric(path), setup_here(path, record)
+    calibration = read_calibration(path, record, now, needs_times=max_ms is not None)
+    wish, chosen = _choose_on_calibration(path, record, metric, targets[0], confidence, calibration)
+    told = [_told(wish, chosen, calibration.elsewhere)]
+    report = read_table(path, "operating_points")
+    measured = setup_of(path, report)
+    times_known = not calibration.elsewhere
+    if not now.other_answers(measured):
+        speeds = not now.other_times(measured)
+        on_report = point_at({name: report[name].to_numpy() for name in report}, chosen.threshold, metric.name)
+        told += _told_of_report(Target(*targets[0]), on_report, metric, report, speeds)
+        if speeds or not times_known:
+            chosen, times_known = on_report, speeds
+    if other := now.other_times(measured):
+        told += [_told_of_speeds(chosen, metric)] if times_known else []
+        told.append(f"The report role was measured {other}. {RUN_AGAIN if times_known else TUNE}")
+    record.calibrated = now
+    _write(path, record, wish.target, chosen, times_known)
+    print(*told, sep="\n")
     return path
 
 
@@ -73,28 +83,29 @@ class _Wish:
 
 
 def _choose_on_calibration(
-    folder: Path, record: CascadeRecord, metric: MeasuredMetric, target: tuple[str, float], confidence: float | None
+    folder: Path,
+    record: CascadeRecord,
+    metric: MeasuredMetric,
+    target: tuple[str, float],
+    confidence: float | None,
+    calibration: Calibration,
 ) -> tuple[_Wish, ChosenPoint]:
-    rows = read_table(folder, "calibration_predictions")
+    rows = calibration.rows
     if confidence is not None and "group" not in rows:
         raise UserError(
             f"{folder}/calibration_predictions.parquet doesn't say which rows are independent of one another, and "
             "engines may have been chosen on them: an earlier version wrote it. Run the cascade stage again to certify."
         )
     outcomes, confidences = outcomes_of(rows, metric.positive_id), rows["confidence"].to_numpy()
-    batches = (
-        read_table(folder, "batch_times") if _is_as_measured(folder, record) else tuned_batch_times(folder, record)
-    )
-    timing = timing_of(rows, batches, [tier.batch_size for tier in record.tiers])
-    points = operating_points(outcomes, confidences, timing)
+    points = operating_points(outcomes, confidences, calibration.timing)
     try:
         wanted = Target(*target)
         plain = choose_point(points, wanted, metric.name, metric.title)
         if confidence is None:
             return _Wish(str(wanted), "chosen on it"), plain
         thresholds = readout_of(record.label_names, record.score).thresholds
-        calibration = CalibrationSet(confidences, thresholds, rows["group"])
-        found = outcomes.certify(metric.name, calibration, wanted.value, confidence, plain.threshold)
+        independent = CalibrationSet(confidences, thresholds, rows["group"])
+        found = outcomes.certify(metric.name, independent, wanted.value, confidence, plain.threshold)
     except ValueError as error:
         raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
     if found.threshold is None:
@@ -106,43 +117,42 @@ def _choose_on_calibration(
     return _Wish(found.target, method), point_at(points, found.threshold, metric.name)
 
 
-def _is_as_measured(folder: Path, record: CascadeRecord) -> bool:
-    """Whether the cascade runs on the engines that the cascade stage measured."""
-    return read_keys(folder) == record.keys
-
-
-def _write(folder: Path, record: CascadeRecord, target: str, chosen: ChosenPoint) -> None:
+def _write(folder: Path, record: CascadeRecord, target: str, chosen: ChosenPoint, times_known: bool) -> None:
     record.thresholds = {**record.thresholds, record.tiers[0].key: chosen.threshold}
     chosen_on = record.chosen.get("chosen_on", "calibration")
+    point = asdict(chosen) | ({} if times_known else dict.fromkeys(TIMES))
     # measured_s: the point was not run for real
-    record.chosen = {"target": target, "chosen_on": chosen_on, **asdict(chosen), "measured_s": None}
+    record.chosen = {"target": target, "chosen_on": chosen_on, **point, "measured_s": None}
     write_record(folder, record)
 
 
-def _told(wish: _Wish, calibration: ChosenPoint) -> str:
+def _told(wish: _Wish, calibration: ChosenPoint, elsewhere: str | None) -> str:
+    times = "" if elsewhere else f" at {calibration.per_example_ms:.3g} ms per example, one at a time"
     return (
         f"Target: {wish.target}. Threshold {calibration.threshold:.4f}, which defers {calibration.deferral_rate:.1%} "
-        f"of the calibration role at {calibration.per_example_ms:.3g} ms per example, one at a time; {wish.method}."
+        f"of the calibration role{times}; {wish.method}."
     )
 
 
-def _told_of_other_engines(folder: Path, record: CascadeRecord, chosen: ChosenPoint, metric: MeasuredMetric) -> str:
+def _told_of_speeds(chosen: ChosenPoint, metric: MeasuredMetric) -> str:
     return (
-        f"There: {metric.title} {chosen.metric_value:.4f}, {chosen.speedup:.2f}x one at a time, "
-        f"{chosen.speedup_best_batch:.2f}x at best batch sizes.\n"
-        f"The report role was measured with {' and '.join(read_keys(folder))}, and the cascade runs on "
-        f"{' and '.join(record.keys)} now: for its numbers, run the cascade stage on what `tune` found."
+        f"On the calibration role: {metric.title} {chosen.metric_value:.4f}, {chosen.speedup:.2f}x one at a time, "
+        f"{chosen.speedup_best_batch:.2f}x at best batch sizes."
     )
 
 
-def _told_of_report(target: Target, report: ChosenPoint, metric: MeasuredMetric, points: pd.DataFrame) -> list[str]:
+def _told_of_report(
+    target: Target, report: ChosenPoint, metric: MeasuredMetric, points: pd.DataFrame, speeds: bool
+) -> list[str]:
     second = float(points.loc[points["kind"] == "second_only", metric.name].iloc[0])
+    times = (
+        f", {report.per_example_ms:.3g} ms per example one at a time ({report.speedup:.2f}x), "
+        f"{report.speedup_best_batch:.2f}x at best batch sizes, predicted from the measured times"
+    )
     lines = [
         f"On the report role: {metric.title} {report.metric_value:.4f} (second tier {second:.4f}), "
-        f"{report.deferral_rate:.1%} deferred, {report.per_example_ms:.3g} ms per example one at a time "
-        f"({report.speedup:.2f}x), {report.speedup_best_batch:.2f}x at best batch sizes, predicted from the measured "
-        "times."
+        f"{report.deferral_rate:.1%} deferred{times if speeds else ''}."
     ]
-    if missed := target.missed_by(report, second):
+    if (speeds or target.kind != "max_ms") and (missed := target.missed_by(report, second)):
         lines.append(f"Warning: the report role misses the target, with {missed}: its texts are others. Ask for more.")
     return lines

@@ -51,6 +51,8 @@ class TierFacts:
     padding_side: str = "right"
     kind: str = "classification"
     """Or ``spans``: an example is a question and its context, and the answer a piece of the context."""
+    weights: str = ""
+    """Hash of the model that was exported."""
 
     @property
     def outputs(self) -> int:
@@ -262,9 +264,7 @@ def load_engine(
     Raises:
         UserError: no such engine, precision or length configuration; a file is missing or damaged; names it.
     """
-    if precision not in PRECISIONS.get(name, ()):
-        known = ", ".join(f"{engine}-{kind}" for engine, kinds in PRECISIONS.items() for kind in kinds)
-        raise UserError(f"{folder}: no engine {name}-{precision}; known: {known}.")
+    refuse_unknown(folder, name, precision)
     if name == "torch":
         from tangodistill.runtime.torch_engine import TorchEngine as chosen
     elif name == "onnxruntime":
@@ -272,6 +272,13 @@ def load_engine(
     else:
         from tangodistill.runtime.openvino_engine import OpenVinoEngine as chosen
     return chosen.load(folder, precision, max_length, threads, length_configuration)
+
+
+def refuse_unknown(folder: str | Path, name: str, precision: str) -> None:
+    """Raises UserError for an engine or precision that there is none of."""
+    if precision not in PRECISIONS.get(name, ()):
+        known = ", ".join(f"{engine}-{kind}" for engine, kinds in PRECISIONS.items() for kind in kinds)
+        raise UserError(f"{folder}: no engine {name}-{precision}; known: {known}.")
 
 
 def recorded_engine(folder: str | Path, tier: TierRecord) -> Engine:

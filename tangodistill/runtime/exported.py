@@ -38,13 +38,11 @@ def graphs_folder(folder: str | Path, lengths: Lengths | None = None) -> Path:
     return graphs if lengths is None else graphs / f"{LENGTHS}{lengths_name(lengths)}"
 
 
-def read_exported(
-    folder: str | Path, precision: str, max_length: int | None = None, lengths: Lengths | None = None
-) -> tuple[TierFacts, TextEncoder | WindowEncoder, Path]:
-    """Facts, encoder and graph of a tier folder; texts are cut to `max_length` tokens, or to what the tier allows.
+def exported_files(folder: str | Path, precision: str, lengths: Lengths | None = None) -> tuple[Path, Path, Path]:
+    """Graph, facts and tokenizer of a tier folder: all that its engine reads.
 
     Raises:
-        UserError: not exported, not in this precision or length configuration, or a file is damaged; names it.
+        UserError: not exported, or not in this precision or length configuration.
     """
     exported = graphs_folder(folder)
     graph = graphs_folder(folder, lengths) / GRAPH_OF[precision]
@@ -57,8 +55,25 @@ def read_exported(
     if not graph.is_file():
         found = ", ".join(sorted(path.stem for path in graph.parent.glob("*.onnx"))) or "none"
         raise UserError(f"{graph} is missing (exported here: {found}). Write it with `python -m tangodistill export`.")
-    facts = _read(exported / FACTS, lambda path: _facts(json.loads(path.read_text(encoding="utf-8"))))
-    tokenizer = _read(exported / TOKENIZER, lambda path: Tokenizer.from_file(str(path)))
+    return graph, exported / FACTS, exported / TOKENIZER
+
+
+def read_facts(folder: str | Path) -> TierFacts:
+    """What `export` wrote of a tier; raises UserError where the file is missing or damaged."""
+    return _read(graphs_folder(folder) / FACTS, lambda path: _facts(json.loads(path.read_text(encoding="utf-8"))))
+
+
+def read_exported(
+    folder: str | Path, precision: str, max_length: int | None = None, lengths: Lengths | None = None
+) -> tuple[TierFacts, TextEncoder | WindowEncoder, Path]:
+    """Facts, encoder and graph of a tier folder; texts are cut to `max_length` tokens, or to what the tier allows.
+
+    Raises:
+        UserError: not exported, not in this precision or length configuration, or a file is damaged; names it.
+    """
+    graph, _, tokenizer_file = exported_files(folder, precision, lengths)
+    facts = read_facts(folder)
+    tokenizer = _read(tokenizer_file, lambda path: Tokenizer.from_file(str(path)))
     length = min(max_length or facts.max_length, facts.max_length)
     if facts.kind == "spans":
         return facts, WindowEncoder(tokenizer, length, None, facts.pad_id, facts.with_type_ids), graph

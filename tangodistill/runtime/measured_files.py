@@ -1,8 +1,9 @@
 """The measured files of a cascade folder."""
 
 import json
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import pandas as pd
 
 from tangodistill.metrics import metric_title, positive_id
 from tangodistill.runtime.engine_key import engine_key
+from tangodistill.runtime.setup import Setup, TierSetup
 from tangodistill.user_error import UserError
 
 CHOSEN_ON = "selection"
 """The role that engines, formats and length configurations are chosen on. Thresholds are tested on another."""
 SELECTION = "selection_examples"
 """The table of its examples."""
+SETUP = "setup"  # of a table, in its file's metadata
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
@@ -29,6 +32,25 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise UserError(f"Cannot read {path} ({error}). Run the cascade stage again.") from error
+
+
+def write_table(folder: Path, name: str, table: pd.DataFrame, setup: Setup) -> None:
+    """Replace one of the folder's parquet files in one step; what it was measured with goes along with it."""
+    table.attrs = {SETUP: asdict(setup)}
+    partial = folder / f".{name}.{os.getpid()}.parquet"
+    table.to_parquet(partial, index=False)
+    os.replace(partial, folder / f"{name}.parquet")
+
+
+def setup_of(folder: Path, table: pd.DataFrame) -> Setup:
+    """What a table was measured with. Of one that an earlier version wrote only the engines are known.
+
+    Raises:
+        UserError: summary.json is missing or damaged.
+    """
+    if SETUP in table.attrs:
+        return Setup.of(table.attrs[SETUP])
+    return Setup(tuple(map(TierSetup, read_keys(folder))))
 
 
 @dataclass(frozen=True)

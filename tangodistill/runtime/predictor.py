@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from tangodistill.data.chunks import chunks
-from tangodistill.latency.machine import cpu_model
 from tangodistill.runtime.answer_queue import AnswerQueue, Chunk, Tier
 from tangodistill.runtime.answers import Answers, Prediction, SpanPrediction, check_finite, readout_of
-from tangodistill.runtime.cascade_folder import CascadeRecord, read_cascade
-from tangodistill.runtime.engines import BATCH_DEPENDENT, Engine, recorded_engine
+from tangodistill.runtime.cascade_folder import read_cascade
+from tangodistill.runtime.engines import Engine, recorded_engine
+from tangodistill.runtime.here import threshold_that_holds
 from tangodistill.runtime.input_rows import checked, is_pair, rows_of
 from tangodistill.runtime.slow_rows import punctual_chunks
 from tangodistill.user_error import UserError
@@ -64,7 +64,7 @@ class CascadePredictor:
             UserError: a file is missing or damaged, or the threshold was not chosen with the engines that would answer.
         """
         record = read_cascade(folder)
-        threshold = _threshold_that_holds(record, folder)
+        threshold = threshold_that_holds(folder, record)
         return cls(
             [recorded_engine(folder, tier) for tier in record.tiers],
             record.label_names,
@@ -202,27 +202,3 @@ class CascadePredictor:
             texts, pairs = ([row[side] for row in right.values()] for side in (0, 1))
             return Chunk(list(right), texts, pairs), wrong
         return Chunk(list(right), list(right.values()), None), wrong
-
-
-def _threshold_that_holds(record: CascadeRecord, folder: str | Path) -> float:
-    """The threshold, where it was chosen with the engines that are to answer, on this CPU where that matters."""
-    if len(record.tiers) != 2:
-        raise UserError(f"{folder}: cascade.json names {len(record.tiers)} tiers; a cascade has 2.")
-    gate = record.tiers[0]
-    if gate.precision in BATCH_DEPENDENT:
-        raise UserError(
-            f"{folder}: the first tier's answers in {gate.precision} depend on their batch, so no threshold holds. "
-            "Run `python -m tangodistill tune` on the folder."
-        )
-    threshold = record.threshold_for(gate.key)
-    if record.calibrated_with not in ([], record.keys):  # `tune` has changed an engine since
-        raise UserError(
-            f"{folder}: its threshold was chosen with {' and '.join(record.calibrated_with)}, and it runs on "
-            f"{' and '.join(record.keys)} now. Run `python -m tangodistill choose` on the folder."
-        )
-    if gate.precision != "fp32" and record.cpu != cpu_model():  # lower precisions differ between CPUs
-        raise UserError(
-            f"{folder}: its threshold was chosen in {gate.precision} on {record.cpu}; this is {cpu_model()}. "
-            "Run `python -m tangodistill tune` and `choose` on the folder here."
-        )
-    return threshold

@@ -1,6 +1,5 @@
 """The calibration role's answers and times by the engines that a cascade runs on now, after `tune` changed them."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +15,17 @@ from tangodistill.runtime.answers import Readout, check_finite, readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
 from tangodistill.runtime.engine_key import split_key
 from tangodistill.runtime.engines import Engine, recorded_engine
-from tangodistill.runtime.measured_files import read_table
+from tangodistill.runtime.measured_files import read_table, write_table
 from tangodistill.runtime.served import one_at_a_time, time_columns
-from tangodistill.runtime.tuned import Timing, fastest_alone_here, tuned_for_this_cpu
+from tangodistill.runtime.setup import Setup
+from tangodistill.runtime.tuned import Timing, fastest_alone_here, refuse_others, tuned_for_this_cpu
 from tangodistill.user_error import UserError
 
 
-def recalibrate(folder: Path, record: CascadeRecord) -> None:
+def recalibrate(folder: Path, record: CascadeRecord, setup: Setup) -> None:
     """Rewrite calibration_predictions.parquet: each text through both tiers, and a sample of them timed one at a time.
+
+    Args: `setup` of the record here.
 
     Raises:
         UserError: the file holds no texts, or an engine can't be loaded.
@@ -43,26 +45,20 @@ def recalibrate(folder: Path, record: CascadeRecord) -> None:
         engines.append(engine)
     reference = readout.of(_reference(folder, record, fastest_alone_here(folder)["batch1"]))[0]
     rows = rows.assign(**_served_times(engines, reference, readout, texts, pairs))
-    partial = folder / f".calibration.{os.getpid()}.parquet"
-    rows.to_parquet(partial, index=False)
-    os.replace(partial, folder / "calibration_predictions.parquet")
-    record.calibrated_with = record.keys
+    write_table(folder, "calibration_predictions", rows, setup)
 
 
-def tuned_batch_times(folder: Path, record: CascadeRecord) -> pd.DataFrame:
-    """The rows of batch_times.parquet that `tune` measured for the engines in use: batch size 1 and the best one.
+def tuned_batch_times(folder: Path, setup: Setup) -> pd.DataFrame:
+    """The rows of batch_times.parquet that `tune` measured for a setup: batch size 1 and the best one of each tier.
 
     Raises:
-        UserError: tune.json is missing, or holds other engines than cascade.json.
+        UserError: nothing was tuned on this CPU, or something else.
     """
-    rows = []
-    for number, (tier, choice) in enumerate(zip(record.tiers, tuned_for_this_cpu(folder), strict=True), 1):
-        if (choice.key, choice.batch_size) != (record.keys[number - 1], tier.batch_size):
-            raise UserError(f"{folder}: tune.json and cascade.json differ. Run `python -m tangodistill tune` again.")
-        rows += choice.batch_rows
+    choices = tuned_for_this_cpu(folder)
+    refuse_others(folder, choices, setup)
     fastest = fastest_alone_here(folder)["best_batch"]
-    rows.append({**fastest.batch_rows[-1], "tier": REFERENCE})
-    return pd.DataFrame(rows)
+    rows = [row for choice in choices for row in choice.batch_rows]
+    return pd.DataFrame([*rows, {**fastest.batch_rows[-1], "tier": REFERENCE}])
 
 
 def _served_times(

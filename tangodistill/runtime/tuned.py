@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tangodistill.latency.machine import cpu_model
+from tangodistill.latency.machine import cpu_identity
 from tangodistill.runtime.measured_files import CHOSEN_ON
+from tangodistill.runtime.setup import Setup
 from tangodistill.user_error import UserError
 
 RECORD = "tune.json"
@@ -36,6 +37,10 @@ class Timing:
     """What that cascade takes per text, one at a time."""
     cascade_best_batch_ms: float | None = None
     """And at best batch sizes."""
+    contents: str = ""
+    """Hash of the files that the engine ran."""
+    cores: int = 0
+    """At hand."""
 
     @property
     def merit(self) -> float:
@@ -78,13 +83,24 @@ def _rows(folder: str | Path) -> list[Timing]:
         cpus = json.loads(path.read_text(encoding="utf-8"))["cpus"]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"Cannot read {path} ({error}). Run `python -m tangodistill tune` again.") from error
-    if cpu_model() not in cpus:
+    if cpu_identity() not in cpus:
         raise UserError(
-            f"{path} was measured on {', '.join(cpus)}; this is {cpu_model()}. Run `python -m tangodistill tune` here."
+            f"{path} was measured on {', '.join(cpus)}; this is {cpu_identity()}. Run `python -m tangodistill tune` here."
         )
-    if cpus[cpu_model()].get("role") != CHOSEN_ON:
+    if cpus[cpu_identity()].get("role") != CHOSEN_ON:
         raise UserError(
             f"{path} is of an earlier version, which chose on the calibration role, where thresholds are tested. "
             "Run `python -m tangodistill tune` again."
         )
-    return [Timing(**row) for row in cpus[cpu_model()]["rows"]]
+    return [Timing(**row) for row in cpus[cpu_identity()]["rows"]]
+
+
+def refuse_others(folder: str | Path, choices: Sequence[Timing], setup: Setup) -> None:
+    """Raises UserError where what was tuned is not what a setup runs."""
+    for choice, tier in zip(choices, setup.tiers, strict=True):
+        tuned = choice.key, choice.threads, choice.batch_size, choice.contents, choice.cores
+        if tuned != (tier.key, tier.threads, tier.batch_size, tier.contents, setup.cores):
+            raise UserError(
+                f"{Path(folder) / RECORD} and what would serve differ in tier {choice.tier}: its engine, threads, batch "
+                "size or files, or the cores at hand. Run `python -m tangodistill tune` again."
+            )

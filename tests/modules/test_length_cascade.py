@@ -78,7 +78,7 @@ def test_the_cascade_serves_what_was_measured(made):
     cascade, roles, first = made
     record, frame = read_cascade(cascade), pd.read_parquet(cascade / "predictions.parquet")
     assert record.tiers[0].length_configuration == LENGTHS and record.tiers[1].length_configuration is None
-    assert list(record.thresholds) == [KEY] == record.calibrated_with[:1] and read_keys(cascade) == record.keys
+    assert list(record.thresholds) == [KEY] == record.calibrated.keys[:1] and read_keys(cascade) == record.keys
     texts, pairs = roles.report["text"][:], roles.report["text_pair"][:] if roles.task.is_pair else None
     rows, spans = list(zip(texts, pairs, strict=True)) if pairs else texts, roles.task.kind == "spans"
     predictor = CascadePredictor.from_pretrained(cascade)

@@ -7,13 +7,17 @@ import pandas as pd
 from tangodistill.cascade.outcomes import outcomes_of
 from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
-from tangodistill.runtime.cascade_folder import write_cascade
+from tangodistill.runtime.cascade_folder import write_cascade, write_record
+from tangodistill.runtime.here import setup_here
+from tangodistill.runtime.measured_files import write_table
 from tangodistill.runtime.predictor import CascadePredictor
 
 
 def write_measured(folder, record, tiers, texts):
     """Of two tiers in PyTorch, on texts whose labels are what the second tier says."""
     write_cascade(folder, record, tiers)
+    record.calibrated = setup = setup_here(folder, record)
+    write_record(folder, record)
     predictor = CascadePredictor.from_pretrained(folder)
     outputs = [tier.engine.outputs(texts) for tier in (predictor.first, predictor.second)]
     rows = pd.DataFrame(
@@ -27,7 +31,7 @@ def write_measured(folder, record, tiers, texts):
             "text": texts,
         }
     )
-    rows.to_parquet(folder / "calibration_predictions.parquet")
+    write_table(folder, "calibration_predictions", rows, setup)
     rows[["text", "label"]].to_parquet(folder / "selection_examples.parquet")
     batches = pd.DataFrame(
         [
@@ -35,9 +39,9 @@ def write_measured(folder, record, tiers, texts):
             for tier, size, each in ((1, 1, 0.04), (1, 8, 0.02), (2, 1, 0.4), (2, 4, 0.2))
         ]
     )
-    batches.to_parquet(folder / "batch_times.parquet")
+    write_table(folder, "batch_times", batches, setup)
     points = operating_points(outcomes_of(rows), rows["confidence"].to_numpy(), timing_of(rows, batches, (8, 4)))
-    pd.DataFrame(points).to_parquet(folder / "operating_points.parquet")
+    write_table(folder, "operating_points", pd.DataFrame(points), setup)
     engines = [{"engine": "torch", "precision": "fp32"}] * 2
     (folder / "summary.json").write_text(
         json.dumps({"metric": "accuracy", "label_names": record.label_names, "tiers": engines})

@@ -8,11 +8,13 @@ import pytest
 from tangodistill.runtime import cascade_folder as module
 from tangodistill.runtime.cascade_folder import read_cascade, write_cascade, write_record
 from tangodistill.runtime.predictor import CascadePredictor
+from tangodistill.runtime.setup import Setup, TierSetup
 from tangodistill.user_error import UserError
 
 
 def test_a_record_comes_back_whole(cascade_folder, make_record):
-    record = make_record(chosen={"target": "keep 0.99", "threshold": 0.75, "chosen_on": "calibration"}, cpu="a CPU")
+    setup = Setup((TierSetup("torch-fp32", "ab12", 64, 1, 8), TierSetup("openvino-bf16@1-0.5")), "margin", "a CPU", 2)
+    record = make_record(chosen={"target": "keep 0.99", "threshold": 0.75}, calibrated=setup, tuned_on="another CPU")
     write_record(cascade_folder, record)
     assert read_cascade(cascade_folder) == record
 
@@ -143,15 +145,15 @@ def test_refuses_corrupt_json(cascade_folder):
     assert refused(cascade_folder).startswith(f"{path} is not valid JSON (")
 
 
-@pytest.mark.parametrize("version", [2, "1", []])
+@pytest.mark.parametrize("version", [3, "1", []])
 def test_refuses_another_format(cascade_folder, version):
     path = edit(cascade_folder, format_version=version)
-    assert refused(cascade_folder) == f"{path} has format_version {version!r}; this tangodistill reads 1."
+    assert refused(cascade_folder) == f"{path} has format_version {version!r}; this tangodistill reads 1 and 2."
 
 
 def test_refuses_a_misspelt_key(cascade_folder):
     path = edit(cascade_folder, treshold=0.5)
-    assert refused(cascade_folder).startswith(f"{path}: unknown key 'treshold'; known: calibrated_with, chosen, cpu, ")
+    assert refused(cascade_folder).startswith(f"{path}: unknown key 'treshold'; known: calibrated, chosen, format_version, ")
 
 
 def test_refuses_a_missing_key(cascade_folder):

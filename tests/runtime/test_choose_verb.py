@@ -1,7 +1,6 @@
 """Targets against plain loops over a measured cascade's own files."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -9,8 +8,10 @@ import pytest
 from sklearn.metrics import f1_score
 
 from tangodistill.cascade.choose import ChosenPoint, Target
-from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, read_cascade
+from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, read_cascade, write_record
 from tangodistill.runtime.choose import choose
+from tangodistill.runtime.here import setup_here
+from tangodistill.runtime.measured_files import write_table
 from tangodistill.user_error import UserError
 
 N = 60
@@ -41,26 +42,31 @@ def predictions(seed):
 @pytest.fixture
 def folder(tmp_path):
     """A cascade folder as measured, whose tiers are empty."""
-    calibration, report = predictions(0), predictions(1)
-    calibration.to_parquet(tmp_path / "calibration_predictions.parquet")
-    report.to_parquet(tmp_path / "predictions.parquet")
-    batches = [
-        {"tier": tier, "batch_size": size, "repeat": 0, "n": N, "seconds": N * each_s / size**0.5}
-        for tier, each_s in ((1, 0.0015), (2, 0.025))
-        for size in (1, 8)
-    ]
-    pd.DataFrame(batches).to_parquet(tmp_path / "batch_times.parquet")
-    pd.DataFrame(points(report, batches)).to_parquet(tmp_path / "operating_points.parquet")
-    (tmp_path / "summary.json").write_text(
-        json.dumps({**MEASURED_BY, "tiers": [{"engine": "torch", "precision": "fp32"}] * 2})
-    )
     tiers = [TierRecord(f"tier{i}", f"tier{i}", batch_size=8) for i in (1, 2)]
     for tier in tiers:
         (tmp_path / tier.path).mkdir()
         (tmp_path / tier.path / "config.json").touch()
     chosen = {"target": "keep 0.99 of tier 2", "chosen_on": "calibration (dev.tsv)", "measured_s": 3.0}
     record = CascadeRecord("sst2", ["text"], ["no", "yes"], tiers, thresholds={"torch-fp32": 0.5}, chosen=chosen)
-    (tmp_path / "cascade.json").write_text(json.dumps(asdict(record)))
+    record.calibrated = setup_here(tmp_path, record)
+    write_record(tmp_path, record)
+    batches = [
+        {"tier": tier, "batch_size": size, "repeat": 0, "n": N, "seconds": N * each_s / size**0.5}
+        for tier, each_s in ((1, 0.0015), (2, 0.025))
+        for size in (1, 8)
+    ]
+    calibration, report = predictions(0), predictions(1)
+    tables = {
+        "calibration_predictions": calibration,
+        "predictions": report,
+        "batch_times": pd.DataFrame(batches),
+        "operating_points": pd.DataFrame(points(report, batches)),
+    }
+    for name, table in tables.items():
+        write_table(tmp_path, name, table, record.calibrated)
+    (tmp_path / "summary.json").write_text(
+        json.dumps({**MEASURED_BY, "tiers": [{"engine": "torch", "precision": "fp32"}] * 2})
+    )
     return tmp_path
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from tangodistill.exporting import accepted, export
 from tangodistill.runtime import graphs
 from tangodistill.runtime.cascade_folder import EXPORT_RECORD, GRAPHS, read_cascade, write_record
 from tangodistill.runtime.choose import choose
+from tangodistill.runtime.here import setup_here
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.tuned import tuned_for_this_cpu
 from tangodistill.tier_pair import TierPair
@@ -27,7 +29,7 @@ NOT_IN_SERVING = {"torch", "transformers", "lightning", "wandb", "nlpaug", "torc
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory, bilstm_folder, bert_folder, make_record, texts):
-    record = make_record(calibrated_with=["torch-fp32", "torch-fp32"])
+    record = make_record()
     folder = tmp_path_factory.mktemp("measured") / "cascade"
     return write_measured(folder, record, [bilstm_folder, bert_folder], texts)
 
@@ -121,7 +123,7 @@ def test_tune_then_choose_serves_by_another_engine(folder, texts, monkeypatch):
         CascadePredictor.from_pretrained(folder)
     choose(str(folder), defer=0.5)
     record = read_cascade(folder)
-    assert record.calibrated_with == fast * 2 and "onnxruntime-fp32" in record.thresholds
+    assert record.calibrated.keys == fast * 2 and "onnxruntime-fp32" in record.thresholds
     rows = pd.read_parquet(folder / "calibration_predictions.parquet")
     assert (rows["tier1_time_s"] > 0).all() and rows["tier1_time_s"].nunique() > 1
     after = CascadePredictor.from_pretrained(folder)
@@ -171,7 +173,7 @@ def test_threads_are_tried_by_powers_of_two(folder, monkeypatch):
 
 def test_another_cpus_tuning_is_refused(folder, monkeypatch):
     tune(str(folder), seconds=0.05)
-    monkeypatch.setattr("tangodistill.runtime.tuned.cpu_model", lambda: "Abacus 9000")
+    monkeypatch.setattr("tangodistill.runtime.tuned.cpu_identity", lambda: "Abacus 9000")
     with pytest.raises(
         UserError, match="was measured on .*; this is Abacus 9000. Run `python -m tangodistill tune` here"
     ):
@@ -181,7 +183,8 @@ def test_another_cpus_tuning_is_refused(folder, monkeypatch):
 @pytest.mark.parametrize(("precision", "refused"), [("fp32", False), ("bf16", True)])
 def test_a_lower_precision_of_another_cpu_is_refused(cascade_folder, precision, refused):
     record = read_cascade(cascade_folder)
-    record.tiers[0].precision, record.cpu = precision, "Abacus 9000"
+    record.tiers[0].precision = precision
+    record.calibrated = replace(setup_here(cascade_folder, record), cpu="Abacus 9000")
     record.thresholds[f"torch-{precision}"] = 0.9
     write_record(cascade_folder, record)
     if refused:

@@ -43,7 +43,7 @@ def exported_once(dynamic_folder, bert_folder, make_record, texts, tmp_path_fact
     """A cascade of the same weights twice, whose first tier is exported in two further length configurations."""
     folder = tmp_path_factory.mktemp("lengths")
     (folder / RECORD).write_text(json.dumps({"settings": {"model": "m"}, "front": FRONT}))
-    record = make_record(calibrated_with=["torch-fp32", "torch-fp32"])
+    record = make_record()
     write_measured(folder / "cascade", record, [dynamic_folder, bert_folder], texts)
     export(str(folder / "cascade"), formats=FORMATS, lengths=str(folder))
     return folder / "cascade"
@@ -189,7 +189,7 @@ def test_tune_choose_and_serve_by_another_configuration(folder, expected, texts,
         CascadePredictor.from_pretrained(folder)
     choose(str(folder), defer=0.5)
     record = read_cascade(folder)
-    assert "onnxruntime-fp32@0.5-0.2" in record.thresholds and record.calibrated_with == record.keys
+    assert "onnxruntime-fp32@0.5-0.2" in record.thresholds and record.calibrated.keys == record.keys
     predictor = CascadePredictor.from_pretrained(folder)
     stands = predictor.answer(texts).confidence >= np.float32(predictor.threshold)
     labels = np.where(stands, expected[str(SHORTER)].argmax(1), expected["None"].argmax(1))
