@@ -202,8 +202,11 @@ def small_gpt2(vocabulary: int, layers: int, width: int, end: int) -> GPT2LMHead
 def split_encoded(encoder: TextEncoder, texts: list[str], seed: int) -> TokenizedTexts:
     """Texts whose two parts, cut at a random character, are encoded alone and joined."""
     cuts = np.random.default_rng(seed).integers(0, np.array([len(text) for text in texts]) + 1)
-    parts = encoder.encode([part for text, cut in zip(texts, cuts, strict=True) for part in (text[:cut], text[cut:])])
-    return TokenizedTexts(parts.ids, parts.offsets[::2], parts.pad_id)
+    halves = [part for text, cut in zip(texts, cuts, strict=True) for part in (text[:cut], text[cut:])]
+    parts = encoder.encode(halves)
+    filled = np.array([bool(part) for part in halves])  # the encoder gives an empty text a token too
+    offsets = np.concatenate([[0], np.cumsum(parts.lengths * filled)[1::2]])
+    return TokenizedTexts(parts.ids[np.repeat(filled, parts.lengths)], offsets, parts.pad_id)
 
 
 def _texts(rows: Dataset) -> list[str]:
