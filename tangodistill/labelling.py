@@ -32,6 +32,7 @@ from tangodistill.user_error import UserError
 
 SHARD_ROWS = 16_384  # rows between two points that a killed run can go on from
 CONFIDENCE_BINS = 10
+NO_LIMIT = 1_000_000  # tokens; a tokenizer without a limit says 1e30
 
 
 class Labeller:
@@ -41,7 +42,7 @@ class Labeller:
         self,
         teacher: str,
         batch_size: int,
-        max_length: int,
+        max_length: int | None,
         label_names: list[str] | None = None,
         trust_remote_code: bool = False,
     ):
@@ -54,7 +55,8 @@ class Labeller:
             )
         self.tokenizer = load_tokenizer(folder, trust_remote_code)
         pair_up(model, self.tokenizer)
-        self.batch_size, self.max_length = batch_size, min(max_length, position_limit(model) or max_length)
+        length = max_length or min(self.tokenizer.model_max_length, NO_LIMIT)
+        self.batch_size, self.max_length = batch_size, min(length, position_limit(model) or length)
         try_out(model, self.tokenizer, self.max_length)
         self.device = best_device()
         self.bfloat16 = has_bfloat16(self.device) and bears_bfloat16(model, self.tokenizer)
@@ -80,7 +82,7 @@ def label(
     teacher: str,
     output: str,
     batch_size: int = 64,
-    max_length: int = 128,
+    max_length: int | None = None,
     label_names: list[str] | None = None,
     min_confidence: float = 0.0,
     trust_remote_code: bool = False,
@@ -94,7 +96,8 @@ def label(
         teacher: folder or hub name of the classifier that gives the logits.
         output: folder to write.
         batch_size: texts that go through the teacher at a time, of similar length.
-        max_length: tokens that the teacher reads of a text, as far as it has positions for them.
+        max_length: tokens that the teacher reads of a text, as far as it has positions for them; by default as many as
+            its tokenizer says.
         label_names: names of the teacher's outputs, in its order, where its config has none.
         min_confidence: leave out texts whose likeliest class has a lower probability than this by the teacher.
         trust_remote_code: run the Python files that the teacher's folder brings along. Read them first.

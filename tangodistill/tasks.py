@@ -20,8 +20,9 @@ class Task:
     """A label's id is its place here; empty: taken from the data, sorted."""
     metric: str
     """What the task is judged by: ``accuracy``, ``f1`` or ``mcc``; of spans ``f1`` or ``em``."""
-    max_length: int
-    """Tokens of a text, special tokens included; the rest is cut off."""
+    max_length: int | None
+    """Tokens of a text, special tokens included; the rest is cut off. None: as many as hold 99 % of the training texts
+    whole, by each tier's own tokenizer."""
     kind: str = "classification"
     """Or ``spans``: a question is answered by a piece of the context beside it."""
     glue_folder: str | None = None
@@ -110,7 +111,7 @@ TASKS: dict[str, Task] = {
             label_column="label",
             label_names=(),
             metric="accuracy",
-            max_length=128,
+            max_length=None,
         ),
     )
 }

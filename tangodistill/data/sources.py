@@ -40,7 +40,8 @@ class DatasetConfig:
             than two classes is their mean (macro).
         positive: the class of two that F1 is of; by default the rarer one of the training split, of a published task
             the second.
-        max_length: tokens of a text, or of squad's windows, special tokens included; by default the task's.
+        max_length: tokens of a text, or of squad's windows, special tokens included; by default the task's, and of own
+            data as many as hold 99 % of the training texts whole.
         validation: file or hub set to use as the validation split.
         test: file or hub set to use as the labelled test split.
         seed: of the slices cut from the training split.

@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 from tangodistill.data.chunks import chunks
 from tangodistill.data.shorten import Shortener
 from tangodistill.data.special_tokens import SpecialTokens, with_meant
+from tangodistill.data.text_lengths import what_is_cut, whole_lengths
 from tangodistill.user_error import UserError
 
 if TYPE_CHECKING:
@@ -120,6 +121,10 @@ class TextEncoder:
         if self.with_type_ids:
             inputs["token_type_ids"] = np.array([encoding.type_ids or [0]], np.int64)
         return inputs
+
+    def cut(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, float]:
+        """What the maximum length takes away from texts, as `what_is_cut` tells it."""
+        return what_is_cut(whole_lengths(self._backend, texts, pairs), self.max_length)
 
     def save(self, path: Path) -> None:
         """Writes the Rust tokenizer as a tokenizer.json."""

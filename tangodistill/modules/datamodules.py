@@ -58,6 +58,10 @@ class RoleData(L.LightningDataModule):
     def task(self) -> Task:
         return self.roles.task
 
+    def train_texts(self) -> tuple[list[str], list[str] | None]:
+        """Of the train role, which lengths are chosen by."""
+        return columns(self.roles.train)
+
     def _tokenised(self, rows: Dataset, meant: Sequence[str] = ()) -> TokenizedTexts:
         module = self.trainer.lightning_module
         return TokenizedTexts.from_texts(module.tokenizer, *columns(rows), max_length=module.max_length, meant=meant)

@@ -12,7 +12,6 @@ from tangodistill.data.tokenize import load_tokenizer
 from tangodistill.models.deebert import DeeBertForSequenceClassification
 from tangodistill.models.load import load_classifier
 from tangodistill.modules.classifier import ClassifierModule
-from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 BACKBONE = "model.backbone."
@@ -52,7 +51,7 @@ class DeeBertModule(ClassifierModule):
         self.model = classifier.train()
         self.model.backbone.requires_grad_(False).eval()
         self.tokenizer = load_tokenizer(folder)
-        self.max_length = min(self.task.max_length, position_limit(self.model) or self.task.max_length)
+        self.max_length = self.reading_length(None, self.model)
         self.follow_task([self.model.config.id2label[i] for i in range(self.model.config.num_labels)])
 
     def follow_task(self, own_names: list[str]) -> None:

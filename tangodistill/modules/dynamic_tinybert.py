@@ -13,7 +13,6 @@ from tangodistill.models.load import load_classifier
 from tangodistill.modules.classifier import ClassifierModule
 from tangodistill.modules.length_drop import LengthDropTraining
 from tangodistill.modules.sandwich import Divergence, SubNetwork
-from tangodistill.modules.tinybert import length_limit
 
 
 class DynamicTinyBertModule(LengthDropTraining, ClassifierModule):
@@ -34,7 +33,7 @@ class DynamicTinyBertModule(LengthDropTraining, ClassifierModule):
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_fraction: share of the steps with a rising learning rate.
-        max_length: tokens read of a text; the task's length by default.
+        max_length: tokens read of a text; by default the task's length, or what holds 99 % of the training texts whole.
     """
 
     model: DynamicTinyBertForSequenceClassification
@@ -62,7 +61,7 @@ class DynamicTinyBertModule(LengthDropTraining, ClassifierModule):
             self.model = DynamicTinyBertForSequenceClassification.from_bert(self.model)
         self.model.train()  # from_pretrained leaves dropout off
         self.tokenizer = load_tokenizer(folder)
-        self.max_length = length_limit(self.longest or self.task.max_length, self.model)
+        self.max_length = self.reading_length(self.longest, self.model)
         self.follow_task([self.model.config.id2label[i] for i in range(self.model.config.num_labels)])
 
     def task_loss(self, batch: dict[str, Any]) -> Callable[[Tensor], Tensor]:

@@ -35,7 +35,8 @@ class StudentModule(ClassifierModule):
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_fraction: share of the steps with a rising learning rate.
-        max_length: words that the student reads of a text.
+        max_length: words that the student reads of a text; by default the task's length, or what holds 99 % of the
+            training texts whole.
         class_weights: what a row's loss counts, by the teacher's answer: ``balanced`` (all classes count alike together,
             however rare), or a weight by label name, such as ``{fraud: 10}``.
     """
@@ -55,27 +56,27 @@ class StudentModule(ClassifierModule):
         lr: float = 3e-3,
         weight_decay: float = 0.0,
         warmup_fraction: float = 0.05,
-        max_length: int = 128,
+        max_length: int | None = None,
         class_weights: ClassWeights | None = None,
     ):
         super().__init__(lr, weight_decay, warmup_fraction)
         self.class_weights = class_weights
         self.glove, self.embedding_size, self.vocabulary = glove, embedding_size, vocabulary
         self.loss, self.temperature, self.hard_weight = loss, temperature, hard_weight
-        self.dropout, self.max_length = dropout, max_length
+        self.dropout, self.longest = dropout, max_length
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
             self._build()
         else:
             self._load()
+        self.max_length = self.reading_length(self.longest)
         self.follow_task([self.model.config.id2label[i] for i in range(self.model.config.num_labels)])
 
     def _build(self) -> None:
         """A new student whose vocabulary and vectors come from the transfer set's words."""
         transfer, glove, names = self.trainer.datamodule.transfer, str(resolve(self.glove)), self.task.label_names
         self.tokenizer = student_tokenizer(_texts(transfer), glove, self.vocabulary)
-        self.tokenizer.model_max_length = self.max_length
         config = BiLSTMConfig(
             vocab_size=len(self.tokenizer),
             embedding_size=self.embedding_size,

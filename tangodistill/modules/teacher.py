@@ -15,7 +15,6 @@ from tangodistill.models.trial import bears_bfloat16, try_out
 from tangodistill.modules.averaged import AveragedWeights
 from tangodistill.modules.class_weights import ClassWeights
 from tangodistill.modules.classifier import ClassifierModule
-from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 
@@ -76,7 +75,7 @@ class TeacherModule(AveragedWeights, ClassifierModule):
         if self.own_names:
             config.id2label = dict(enumerate(self.own_names))
             config.label2id = {name: i for i, name in enumerate(self.own_names)}
-        self.max_length = min(self.task.max_length, position_limit(self.model) or self.task.max_length)
+        self.max_length = self.reading_length(None, self.model)
         try_out(self.model, self.tokenizer, self.max_length)
         self.bfloat16 = bears_bfloat16(self.model, self.tokenizer)
         self.model.train()  # from_pretrained leaves dropout off

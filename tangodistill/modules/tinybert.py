@@ -29,7 +29,6 @@ from tangodistill.modules.class_weights import ClassWeights
 from tangodistill.modules.classifier import ClassifierModule
 from tangodistill.modules.frozen import frozen, lean_encoder, place_frozen
 from tangodistill.modules.trained import TrainedModule
-from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 COPIES = ("teacher", "compressed")
@@ -64,7 +63,7 @@ class TinyBertIntermediateModule(TrainedModule):
         lr: learning rate of AdamW.
         weight_decay: of AdamW.
         warmup_fraction: share of the steps with a rising learning rate.
-        max_length: tokens read of a text; the task's length by default.
+        max_length: tokens read of a text; by default the task's length, or what holds 99 % of the training texts whole.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class TinyBertIntermediateModule(TrainedModule):
             raise UserError("TinyBERT's stage 1 trains no head, so it has no answers; only 'fit' it, then stage 2.")
         self.build(self.task.label_names, self.task.max_length)
 
-    def build(self, label_names: Sequence[str], max_length: int) -> None:
+    def build(self, label_names: Sequence[str], max_length: int | None) -> None:
         """Teacher, student and linear maps, for texts of ``max_length`` tokens where the module names no other length.
 
         Without label names, teacher and student are models that mark answers in contexts.
@@ -107,7 +106,7 @@ class TinyBertIntermediateModule(TrainedModule):
         depth = (self.sizes.num_hidden_layers, teacher.config.num_hidden_layers)
         self.layer_map = checked_layers("layer_map", self.layer_map, *depth)
         self.model, kept = self._new_student(teacher, label_names)
-        self.max_length = length_limit(self.longest or max_length, teacher, self.model)
+        self.max_length = self.reading_length(self.longest or max_length, teacher, self.model)
         self.embedding_map = linear_map(self.sizes.hidden_size, teacher.config.hidden_size, kept)
         self.hidden_map = linear_map(self.sizes.hidden_size, teacher.config.hidden_size, kept)
         for name, parameter in self.model.named_parameters():  # nothing of the loss reaches the head
@@ -194,7 +193,7 @@ class TinyBertModule(ClassifierModule):
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_fraction: share of the steps with a rising learning rate.
-        max_length: tokens read of a text; the task's length by default.
+        max_length: tokens read of a text; by default the task's length, or what holds 99 % of the training texts whole.
         class_weights: what a row's loss counts, by the teacher's answer: ``balanced``, or a weight by label name.
     """
 
@@ -217,7 +216,7 @@ class TinyBertModule(ClassifierModule):
         self.model, _ = load_classifier(folder, self.task.label_names)
         self.model.train()  # from_pretrained leaves dropout off
         self.tokenizer = load_tokenizer(folder)
-        self.max_length = length_limit(self.longest or self.task.max_length, self.model)
+        self.max_length = self.reading_length(self.longest, self.model)
         config = self.model.config
         self.follow_task([config.id2label[i] for i in range(config.num_labels)])
 
@@ -242,11 +241,6 @@ def check_vocabulary(start: str, tokenizer: PreTrainedTokenizerBase, family: str
             f"{start}: its tokenizer has {len(own)} tokens, not the teacher's {len(tokenizer)}. A student reads its "
             "teacher's tokens: start from a model with the same vocabulary, its tokenizer's files beside its weights."
         )
-
-
-def length_limit(wanted: int, *models: PreTrainedModel) -> int:
-    """Tokens to read of a text: as many as wanted, and as all models have positions for."""
-    return min(wanted, *(position_limit(model) or wanted for model in models))
 
 
 def linear_map(width: int, teacher_width: int, kept: Tensor | None) -> nn.Linear:

@@ -14,10 +14,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
+from tangodistill.data.text_lengths import covering_length
 from tangodistill.data.transfer import write_json
 from tangodistill.hardware import has_bfloat16
 from tangodistill.models.load import quietly
 from tangodistill.modules.checkpoints import WholeFiles
+from tangodistill.positions import position_limit
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 
@@ -54,6 +56,17 @@ class TrainedModule(L.LightningModule):
     def score_name(self) -> str:
         """What ``val/score`` is."""
         raise NotImplementedError
+
+    def reading_length(self, wanted: int | None, *models: PreTrainedModel) -> int:
+        """Tokens to read of a text, no more than the models have positions for; kept in the tokenizer's folder too.
+
+        Args: `wanted` by the module's own setting; None: the task's length, or what the training texts need.
+        """
+        length = wanted or self.task.max_length
+        if length is None:
+            length = covering_length(self.tokenizer.backend_tokenizer, *self.trainer.datamodule.train_texts())
+        self.tokenizer.model_max_length = min([length, *(position_limit(model) or length for model in models)])
+        return self.tokenizer.model_max_length
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16 and has_bfloat16(self.device))

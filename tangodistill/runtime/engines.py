@@ -227,6 +227,10 @@ class Engine(ABC):
             return np.bincount(tokens.example, tokens.lengths).astype(np.int64)
         return tokens.lengths
 
+    def cut(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, float] | None:
+        """Shares of texts and tokens that `max_length` takes away; None of a span tier, whose windows hold it all."""
+        return None if self.facts.kind == "spans" else self.encoder.cut(texts, pairs)
+
     def _side_by_side(self, passes: Iterator[Callable[[], np.ndarray]]) -> Iterator[np.ndarray]:
         """Results in order, while a few passes more are under way."""
         waiting: deque[Future] = deque()
