@@ -4,7 +4,7 @@ Answers are class ids that are right or wrong, or they are graded. What is built
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -45,6 +45,12 @@ class Outcomes(Protocol):
 
     def drawn(self, rows: np.ndarray) -> Self:
         """The outcomes of some examples, for a bootstrap."""
+
+    def extended(self, right: np.ndarray) -> Self:
+        """These and more: `right` (2, m) bool says what each tier makes of m more, which come in every class alike."""
+
+    def deferring(self, deferred: np.ndarray) -> Self:
+        """The cascade's own in tier 1's place, where `deferred` (n,) bool says which examples tier 2 answers."""
 
     def random(self, metric: str, timing: Timing, draws: int = 100) -> Baseline:
         """Deferring at random; `draws` random orders where the metric has no closed form."""
@@ -94,6 +100,16 @@ class ClassOutcomes:
     def drawn(self, rows: np.ndarray) -> Self:
         arrays = (answers[rows] for answers in (self.labels, self.tier1, self.tier2))
         return ClassOutcomes(*arrays, self.num_classes, self.positive)
+
+    def extended(self, right: np.ndarray) -> Self:
+        classes = np.repeat(np.arange(self.num_classes), right.shape[1])
+        tiers = np.where(np.tile(right, self.num_classes), classes, (classes + 1) % self.num_classes)
+        own = self.labels, self.tier1, self.tier2
+        arrays = (np.concatenate(columns) for columns in zip(own, (classes, *tiers), strict=True))
+        return ClassOutcomes(*arrays, self.num_classes, self.positive)
+
+    def deferring(self, deferred: np.ndarray) -> Self:
+        return replace(self, tier1=np.where(deferred, self.tier2, self.tier1))
 
     def random(self, metric: str, timing: Timing, draws: int = 100) -> Baseline:
         return random_baseline(metric, *self._answers, timing, self.num_classes, draws=draws)
@@ -146,6 +162,13 @@ class GradedOutcomes:
 
     def drawn(self, rows: np.ndarray) -> Self:
         return GradedOutcomes({name: tiers[:, rows] for name, tiers in self.scores.items()})
+
+    def extended(self, right: np.ndarray) -> Self:
+        return GradedOutcomes({name: np.hstack([tiers, right]) for name, tiers in self.scores.items()})
+
+    def deferring(self, deferred: np.ndarray) -> Self:
+        cascade = {name: np.where(deferred, tiers[1], tiers[0]) for name, tiers in self.scores.items()}
+        return GradedOutcomes({name: np.stack([own, self.scores[name][1]]) for name, own in cascade.items()})
 
     def random(self, metric: str, timing: Timing, draws: int = 100) -> Baseline:
         return graded_random(self._tiers(metric), timing)

@@ -1,7 +1,8 @@
 """What the operating points cost on this machine, and how many times faster than the second tier alone they are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -56,6 +57,13 @@ class Timing:
         for name in ("tier1_best_batch_s", "second_only_best_batch_s"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(f"{name} must be above zero, got {getattr(self, name)}")
+
+    def drawn(self, rows: np.ndarray) -> Self:
+        """The times of some of the examples, for a bootstrap."""
+        columns = {name: getattr(self, name)[rows] for name in ("tier1_s", "tier2_s", "second_only_s")}
+        totals = ("tier1_best_batch_s", "second_only_best_batch_s")
+        share = len(rows) / len(self.tier1_s)
+        return replace(self, **columns, **{name: getattr(self, name) * share for name in totals})
 
 
 def timing_of(predictions: Mapping, batches: Mapping, best: Sequence[int]) -> Timing:

@@ -11,7 +11,6 @@ import numpy as np
 
 from tangodistill.latency.load import Load, LoadWatch
 
-DRAWN_AT_ONCE = 2**21  # rows held in memory
 
 Between = Callable[[], object]
 """Called after each run, outside its time (for a progress bar)."""
@@ -99,24 +98,6 @@ class _Pass:
 def is_under_load(loads: list[Load]) -> bool:
     """Whether other work disturbed one of several passes, or all together where each is too short to tell."""
     return any(load.busy for load in loads) or sum(loads, Load()).busy
-
-
-def ratio_interval(
-    numerator: np.ndarray, denominator: np.ndarray, level: float = 0.95, draws: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile bootstrap interval, over examples, of sum(numerator) / sum(denominator); both (n,), drawn together.
-
-    >>> ratio_interval(np.full(4, 6.0), np.full(4, 2.0))
-    (3.0, 3.0)
-    """
-    n, rng = len(numerator), np.random.default_rng(seed)
-    at_once, ratios = max(1, DRAWN_AT_ONCE // n), np.empty(draws)
-    for start in range(0, draws, at_once):
-        part = ratios[start : start + at_once]
-        rows = rng.integers(n, size=(len(part), n))
-        part[:] = numerator[rows].sum(axis=1) / denominator[rows].sum(axis=1)
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def is_unsteady(seconds: np.ndarray, limit: float = 0.1) -> bool:

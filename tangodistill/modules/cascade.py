@@ -113,7 +113,7 @@ class CascadeModule(L.LightningModule):
             if protocol == "natural":
                 measured = read_measured(folder)
                 log_cascade(self.logger, summary, measured.points, cascade_figures(measured))
-                print_summary(summary)
+                print_summary(measured)
 
     test_step = validation_step
     on_test_epoch_start = on_validation_epoch_start

@@ -11,13 +11,13 @@ from lightning.pytorch.utilities import rank_zero_info
 from tangodistill import __version__
 from tangodistill.cascade.calibrate import calibration as calibration_of
 from tangodistill.cascade.choose import ChosenPoint, Target, choose, point_at
+from tangodistill.cascade.intervals import draws_for, summary_intervals
 from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
 from tangodistill.data.transfer import write_json
 from tangodistill.latency.load import LoadWatch
 from tangodistill.latency.machine import cpu_identity, describe_machine, library_versions
 from tangodistill.latency.sample import timed_texts
-from tangodistill.latency.timer import ratio_interval
 from tangodistill.modules.chance import constant_warning
 from tangodistill.modules.early_exit import EarlyExitMeasurement
 from tangodistill.modules.lengths import LengthsMeasurement, SearchedLengths
@@ -25,6 +25,8 @@ from tangodistill.modules.measurement import REFERENCE_TIER, TierTimes, TimedEng
 from tangodistill.modules.neighbours import Neighbours, OneByOne
 from tangodistill.modules.real_runs import different_answers, references, run_for_real
 from tangodistill.modules.role_answers import RoleAnswers
+from tangodistill.progress import Progress
+from tangodistill.report.run_files import read_measured
 from tangodistill.report.time_gap import time_gap
 from tangodistill.runtime.cascade_folder import CascadeRecord, TierRecord, write_cascade, write_record
 from tangodistill.runtime.early_exit import EarlyExitEngine
@@ -112,6 +114,14 @@ class CascadeMeasurement:
         write_record(folder, record)
         _write_tables(folder, roles["calibration"], self.selection, times, points["report"], record.calibrated)
         write_json(folder / "summary.json", summary)
+        return self._with_intervals(folder, summary)
+
+    def _with_intervals(self, folder: Path, summary: dict[str, Any]) -> dict[str, Any]:
+        """The summary as it is finally written, with the intervals of what the files hold."""
+        examples = read_measured(folder).examples
+        with Progress("95 % intervals", draws_for(examples.n)) as progress:
+            summary["intervals"] = summary_intervals(summary, examples, progress.advance)
+        write_json(folder / "summary.json", summary)
         return summary
 
     def _warnings(self, report: RoleAnswers, tiers: list[dict[str, Any]]) -> list[str]:
@@ -181,6 +191,7 @@ class CascadeMeasurement:
             "throughput_batch1_per_s": float(len(frame) / frame[f"tier{tier}_time_s"].sum()),
             "best_batch_size": best,
             "throughput_best_batch_per_s": float(1 / (at_best["seconds"] / at_best["n"]).mean()),
+            "cut": engine.cut(roles["report"].texts, roles["report"].pairs),
         }
 
     def _record(self, best: list[int], chosen: ChosenPoint) -> CascadeRecord:
@@ -228,7 +239,6 @@ class CascadeMeasurement:
             "target": str(self.target),
             "chosen_on": f"calibration ({self.files['calibration']})",
             **asdict(chosen),
-            "speedup_interval": ratio_interval(timing.second_only_s, timing.tier1_s + timing.tier2_s * deferred),
             "runs": runs,
             "measured_s": scale * in_batches["measured_s"],
             "measured_second_only_s": scale * in_batches["measured_second_only_s"],

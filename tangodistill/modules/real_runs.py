@@ -24,6 +24,8 @@ class RealRun:
     """From the times of the parts."""
     measured_s: float
     measured_second_only_s: float
+    passes_s: dict[str, list[float]]
+    """Each pass of `cascade` and `second_only`."""
     speedup: float
     """Measured, of the second tier alone at its fastest setting for this way of use."""
     metric_value: float
@@ -71,6 +73,7 @@ def run_for_real(
                 predicted_s=predicted_s[way],
                 measured_s=cascade_s,
                 measured_second_only_s=second_s,
+                passes_s={name: seconds[name].tolist() for name in ("cascade", "second_only")},
                 speedup=second_s / cascade_s,
                 metric_value=timed.scores(outputs["cascade"])[metric],
                 scored_metric_value=timed.scores(expected)[metric],

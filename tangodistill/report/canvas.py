@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 # Okabe and Ito's colours (safe for colour-blind readers); each has a name in the report's style sheet.
@@ -26,8 +27,8 @@ CSS_NAMES = {
 SMALL, NORMAL, TITLE = 9, 10, 12
 WIDTH = 5.0  # inches: text stays readable when a phone shows the figure at 360 pixels
 
-_DISTANCES = (1.0, 1.6, 2.5, 4.0, 6.0)
-_AROUND = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
+_DISTANCES = (1.0, 1.6, 2.5, 4.0, 6.0, 8.5)
+_AROUND = tuple((x, y) for x in (1, 0.5, 0, -0.5, -1) for y in (1, 0.5, 0, -0.5, -1) if 1 in (abs(x), abs(y)))
 
 
 def titled_axes(title: str, subtitle: str, height: float = 4.0) -> tuple[Figure, Axes]:
@@ -88,18 +89,20 @@ class Labels:
         Earlier anchors and nearer places win ties; a label that ends far from a single anchor is tied to it by a line.
         """
         label = self.axes.text(
-            0, 0, text, color=color, fontsize=SMALL, linespacing=1.15, ha="center", va="center", **style
+            0, 0, text, color=color, fontsize=SMALL, linespacing=1.15, ha="center", va="center", zorder=6, **style
         )
+        label.set_path_effects([withStroke(linewidth=2.5, foreground=PAPER)])
         extent = label.get_window_extent(self.renderer)
         half = np.array([extent.width, extent.height]) / 2
         reach = self.renderer.points_to_pixels(7)
         places = [
-            (self._cost(Bbox([centre - half, centre + half])) + distance, distance, tuple(centre), tuple(anchor))
+            (self._cost(Bbox([centre - half, centre + half])) + self._tie_cost(anchor, centre, half, np.size(x) == 1)
+             + distance, distance, tuple(centre), tuple(anchor))
             for anchor in self._pixels(x, y)
             for side in sides
             for distance in distances
             for centre in [anchor + np.array(side) * (half + reach * distance)]
-        ]
+        ]  # fmt: skip
         _, distance, centre, anchor = min(places, key=lambda place: place[0])
         self.boxes.append(Bbox([centre - half, centre + half]))
         to_axes = self.axes.transAxes.inverted().transform
@@ -114,7 +117,19 @@ class Labels:
         covered = int(((self.line_pixels > near.min) & (self.line_pixels < near.max)).all(axis=1).sum())
         frame = self.axes.get_window_extent(self.renderer)
         outside = max(frame.x0 - box.x0, box.x1 - frame.x1, frame.y0 - box.y0, box.y1 - frame.y1, 0)
-        return 20 * (covered > 0) + covered + 200 * sum(near.overlaps(other) for other in self.boxes) + 50 * outside
+        return 60 * (covered > 0) + covered + 200 * sum(near.overlaps(other) for other in self.boxes) + 50 * outside
+
+    def _tie_cost(self, anchor: np.ndarray, centre: np.ndarray, half: np.ndarray, tied: bool) -> float:
+        """How much of the line that would tie a label to its anchor lies on other lines, but for its first steps."""
+        if not tied:
+            return 0.0
+        edge = np.clip(anchor, centre - half, centre + half)
+        steps = np.arange(self.renderer.points_to_pixels(6), np.hypot(*(edge - anchor)), 2)
+        along = anchor + np.outer(steps, edge - anchor) / max(np.hypot(*(edge - anchor)), 1)
+        if not len(along) or not len(self.line_pixels):
+            return 0.0
+        near = np.hypot(*(along[:, None] - self.line_pixels[None]).transpose(2, 0, 1)).min(axis=1) < 3
+        return 10.0 * near.any() + float(near.sum())
 
     def _pixels(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return self.axes.transData.transform(np.column_stack([np.ravel(x), np.ravel(y)]).astype(float))

@@ -5,15 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from tangodistill.cascade.errors import errors_by_confidence
-from tangodistill.cascade.speedup import timing_of
 from tangodistill.report.run_files import Measured
 
 
 def baseline_points(measured: Measured) -> pd.DataFrame:
     """Curves of the kinds `random` and `oracle`: `deferral_rate`, `speedup` at batch 1, and the run's metric."""
-    best = [tier["best_batch_size"] for tier in measured.summary["tiers"]]
-    timing = timing_of(measured.predictions, measured.batch_times, best)
-    outcomes, second_s = measured.outcomes, measured.second_only["time_s"]
+    outcomes, timing, second_s = measured.outcomes, measured.examples.timing, measured.second_only["time_s"]
     curves = {"random": outcomes.random(measured.metric, timing), "oracle": outcomes.oracle(measured.metric, timing)}
     return pd.concat(
         [

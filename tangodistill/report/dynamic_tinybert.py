@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tangodistill.report.figures import data_name
-from tangodistill.report.markup import hundredfold, paragraph, rate, seconds, table, times
+from tangodistill.report.markup import hundredfold, paragraph, rate, seconds, table, times, within
 from tangodistill.report.run_files import Measured
 from tangodistill.report.titles import METRICS, hundredfold_heading, title
 
@@ -16,10 +16,14 @@ def lengths_table(measured: Measured) -> str:
     if found is None:
         return ""
     metrics, kept = [name for name in METRICS if name in points], found["point_at_99"]
+    spans = measured.intervals
     rows = [
-        [_percents(point["lengths"]), *(hundredfold(point[name]) for name in metrics),
-         seconds(point["time_s"]), rate(point["throughput_per_s"]), times(point["speedup"])]
-        for _, point in points.iterrows()
+        [_percents(point["lengths"]),
+         *(within(hundredfold(point[name]), spans.get(f"dynamic_tinybert/{number}/{name}"), hundredfold)
+           for name in metrics),
+         seconds(point["time_s"]), rate(point["throughput_per_s"]),
+         within(times(point["speedup"]), spans.get(f"dynamic_tinybert/{number}/speedup"), times)]
+        for number, (_, point) in enumerate(points.iterrows(), start=1)
     ]  # fmt: skip
     strong = [[row[0] for row in rows].index(_percents(kept["lengths"]))] if kept else []
     names = [hundredfold_heading(measured.summary, name) for name in metrics]

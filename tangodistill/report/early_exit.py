@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tangodistill.report.figures import data_name
-from tangodistill.report.markup import NONE, hundredfold, paragraph, percent, plain, rate, seconds, table, times
+from tangodistill.report.markup import NONE, hundredfold, paragraph, percent, plain, rate, seconds, table, times, within
 from tangodistill.report.run_files import Measured
 from tangodistill.report.titles import METRICS, hundredfold_heading
 
@@ -15,13 +15,17 @@ def exit_table(measured: Measured) -> str:
         return ""
     point, n = deebert["point_at_99"], measured.summary["n"]
     leaving = [percent(count / n) for count in point["examples_per_exit"]] if point else [NONE] * deebert["exits"]
+    spans = measured.intervals
     metrics = [name for name in METRICS if name in deebert["metrics"][0]]
     rows = [
-        [f"Exit {number}", *(hundredfold(scores[name]) for name in metrics), seconds(time_s), share]
+        [f"Exit {number}",
+         *(within(hundredfold(scores[name]), spans.get(f"deebert/exit{number}/{name}"), hundredfold)
+           for name in metrics),
+         seconds(time_s), share]
         for number, (scores, time_s, share) in enumerate(
             zip(deebert["metrics"], deebert["time_s_per_exit"], leaving, strict=True), start=1
         )
-    ]
+    ]  # fmt: skip
     names = [hundredfold_heading(measured.summary, name) for name in metrics]
     header = ["", *names, "time, batch 1", "leave there at 99 %"]
     caption = f"The exits of {deebert['name']}, {deebert['parameters']:,} parameters; {data_name(measured.summary)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -108,7 +108,7 @@ def throughput(points: pd.DataFrame, summary: Mapping) -> Figure:
         axes.plot(cascade[column], cascade[metric], color=color, linewidth=2.0)
     shown = pd.concat([cascade, second.to_frame().T])[list(columns)].astype(float)
     scale_x(axes, shown.stack(), lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
-    axes.set_xlabel("Examples per second, from the tiers’ measured times", fontsize=NORMAL)
+    axes.set_xlabel("Examples per second, predicted from the tiers’ times", fontsize=NORMAL)
 
     labels = Labels(axes)
     chosen = _row_at(cascade, summary["chosen"]["deferral_rate"])
@@ -119,13 +119,20 @@ def throughput(points: pd.DataFrame, summary: Mapping) -> Figure:
         labels.avoid_line(cascade[column], cascade[metric])
     for row, column, style in marks:
         labels.mark(row[column], row[metric], *style)
+    key = [("s", INK, "second tier alone"), ("o", VERMILLION, "chosen point")]
+    if run_s := summary["chosen"].get("measured_s"):
+        real = summary["n"] / run_s, chosen[metric]
+        labels.mark(*real, PURPLE, "D")
+        key.append(("D", PURPLE, "run for real"))
     lines = _target_lines(axes, labels, second[metric])
+    if run_s:
+        labels.write(f"{real[0]:,.0f}/s", *real, PURPLE, fontweight="bold")
     for row, column, (color, _) in marks:
         labels.write(f"{row[column]:,.0f}/s", row[column], row[metric], color, fontweight="bold")
     _name_target_lines(axes, labels, lines)
     for column, (name, color) in columns.items():
         labels.write(name, *_spread(cascade[column], cascade[metric], axes), color=color, fontweight="bold")
-    _key(axes, (("s", INK, "second tier alone"), ("o", VERMILLION, "chosen point")))
+    _key(axes, key)
     return figure
 
 
@@ -208,7 +215,7 @@ def scale_x(axes: Axes, values: pd.Series, show) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = axes.dataLim.intervaly
     height = high - low or 0.1
-    axes.set_ylim(low - 0.2 * height, high + 0.2 * height)  # room for labels
+    axes.set_ylim(low - 0.2 * height, high + 0.3 * height)  # room for labels
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
 
@@ -232,7 +239,7 @@ def _name_target_lines(axes: Axes, labels: Labels, heights: dict[float, float]) 
         labels.write(f"{share:.0%} of tier 2", anchors, level, MUTED, sides=((0, 0.7), (0, -0.7)), distances=(1.0,))
 
 
-def _key(axes: Axes, entries: tuple) -> None:
+def _key(axes: Axes, entries: Sequence[tuple[str, str, str]]) -> None:
     """Name the markers above the axes, at its right."""
     handles = [
         Line2D([], [], marker=marker, color=color, linestyle="", markersize=6, label=name)

@@ -8,15 +8,17 @@ from importlib.resources import files
 from pathlib import Path
 
 from tangodistill import __version__
-from tangodistill.report import tables
+from tangodistill.report import point_tables, tables
 from tangodistill.report.canvas import inline_svg, save
+from tangodistill.report.classes import class_tables
 from tangodistill.report.dynamic_tinybert import lengths_table
 from tangodistill.report.early_exit import exit_table, run_table
 from tangodistill.report.engines import engine_tables
 from tangodistill.report.figures import cascade_figures, data_name
-from tangodistill.report.markup import details, hundredfold, paragraph, percent, rate, section, times
+from tangodistill.report.headline import headline, lead, warnings
+from tangodistill.report.markup import details, hundredfold, paragraph, rate, section, times
 from tangodistill.report.run_files import Measured, read_json_files, read_measured
-from tangodistill.report.titles import heading, title
+from tangodistill.report.titles import heading
 from tangodistill.report.transfer import inspection_tables
 
 CAPTIONS = {
@@ -24,18 +26,21 @@ CAPTIONS = {
     "labels; random deferral sends each example to one tier or the other. Where they were measured, "
     "DeeBERT has one point per entropy threshold and a Dynamic-TinyBERT by itself one per length configuration, drawn "
     "down to 90 % of the second tier.",
-    "throughput": "The same thresholds by examples per second, one at a time and at each tier’s best batch size.",
+    "throughput": "The same thresholds by examples per second, one at a time and at each tier’s best batch size: "
+    "predicted from the times of each tier by itself. The diamond is what the chosen point came to when it was run for "
+    "real, through the queue; the table’s best-batch speed is that one.",
     "errors_by_confidence": "Where the two tiers disagree on what is right. A useful confidence gathers the first "
     "tier’s mendable errors at the left, where examples are deferred.",
 }
 
 
-def write_report(run_folder: Path, output: Path | None = None) -> Path:
+def write_report(run_folder: Path, output: Path | None = None, texts: bool = False) -> Path:
     """Write report.html about a finished run, with its figures as PNG and SVG beside it.
 
     Args:
         run_folder: the run's folder, which holds `cascade/`.
         output: folder to write into; `report/` in the run's folder where it is not given.
+        texts: whether to print samples of the transfer set and their nearest texts of the report role.
 
     Raises:
         UserError: the run has no measured cascade yet, or a broken file.
@@ -49,36 +54,37 @@ def write_report(run_folder: Path, output: Path | None = None) -> Path:
         save(figure, folder / name)
     inline = {name: inline_svg(figure, name, _alternative(name, measured)) for name, figure in figures.items()}
     page = folder / "report.html"
-    page.write_text(_page(run, measured, inline), encoding="utf-8")
+    page.write_text(_page(run, measured, inline, texts), encoding="utf-8")
     return page
 
 
-def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
+def _page(run: Path, measured: Measured, figures: Mapping[str, str], texts: bool) -> str:
     summary = measured.summary
     style = files("tangodistill.report").joinpath("report.css").read_text(encoding="utf-8")
     body = (
         f'<header><p class="eyebrow">tangodistill · {escape(data_name(measured.summary))}</p>'
-        f"<h1>{escape(headline(measured))}</h1>{paragraph(_second_sentence(measured))}</header><main>",
+        f"<h1>{escape(headline(measured)).replace(' %', '&nbsp;%')}</h1>{paragraph(lead(measured))}"
+        f"{''.join(paragraph(f'Warning: {each}', 'warning') for each in warnings(measured))}</header><main>",
         section(
             "At a glance",
             tables.main_table(measured),
             paragraph(_how_timed(summary), "note"),
-            tables.confidence_note(measured),
         ),
         section("How fast at 99 % and 98 % of the second tier", tables.speedup_table(measured)),
         section("Leaving early: DeeBERT", exit_table(measured), run_table(measured)),
         section("Keeping fewer tokens: Dynamic-TinyBERT", lengths_table(measured)),
         section(
             "The operating point",
-            tables.chosen_table(measured),
-            tables.time_check(measured),
-            tables.response_table(measured),
+            point_tables.chosen_table(measured),
+            point_tables.time_check(measured),
+            point_tables.response_table(measured),
         ),
         section("Figures", _figure_grid(figures)),
+        section("The classes", class_tables(measured)),
         section("The tiers", tables.tier_table(measured), tables.student_settings_table(measured)),
         section("The engines", engine_tables(run)),
         _paper_protocol(run),
-        section("The data", tables.data_table(measured), inspection_tables(run), _transfer_set(run)),
+        section("The data", tables.data_table(measured), inspection_tables(run, texts), _transfer_set(run)),
         section("How it was measured and made", _provenance(run, measured)),
         f"</main><footer>Made by tangodistill {escape(__version__)} from the files in "
         f"<code>{escape(run.name)}/cascade</code>; no part of it is loaded from elsewhere.</footer>",
@@ -91,28 +97,6 @@ def _page(run: Path, measured: Measured, figures: Mapping[str, str]) -> str:
     )
 
 
-def headline(measured: Measured) -> str:
-    """The sentence a manager reads: what is gained, and what it costs."""
-    summary, speed = measured.summary, tables.best_batch_speed(measured)
-    value, name = summary["chosen"]["metric_value"], title(summary)
-    share = measured.share_of_second(value)
-    kept = f"{name} at {hundredfold(value)}" if share is None else f"{percent(share)} of its {name}"
-    if speed < 1.05:
-        return f"The cascade is no faster than the teacher here ({times(speed)}), and keeps {kept}."
-    return f"The cascade answers {times(speed)} faster than the teacher and keeps {kept}."
-
-
-def _second_sentence(measured: Measured) -> str:
-    chosen = measured.summary["chosen"]
-    speedup = measured.point_at(chosen["deferral_rate"])["speedup"]
-    source = "measured" if chosen.get("measured_s") else "predicted"
-    return (
-        f"{percent(1 - chosen['deferral_rate'])} of the examples are answered by the first tier, the others by the "
-        f"teacher. The speed is {source} in batches, through the queue; one example at a time it is {times(speedup)}. "
-        f"The threshold was chosen on {chosen['chosen_on']}: {chosen['target']}."
-    )
-
-
 def _how_timed(summary: Mapping) -> str:
     first, second = summary["tiers"][:2]
     source = "is measured" if summary["chosen"].get("measured_s") else "is predicted"
@@ -121,7 +105,8 @@ def _how_timed(summary: Mapping) -> str:
         f"From raw text to label, tokenisation included; protocol {summary['protocol']}: "
         f"{padding.get(summary['protocol'], 'see the settings')}. Best batches: "
         f"{first['best_batch_size']} examples in the first tier, {second['best_batch_size']} in the second. "
-        f"The cascade’s best-batch time {source} through the queue."
+        f"The cascade’s best-batch speed {source} through the queue; below it stands the one predicted from the tiers’ "
+        "own times, which the figures are drawn by."
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from html import escape
 
 NONE = "–"
+FEW = 5
+"""Columns that a narrow screen has room for."""
 
 
 def table(
@@ -17,25 +19,49 @@ def table(
 ) -> str:
     """A table that scrolls inside its box. The first cell of a row is its heading.
 
+    On a narrow screen each row of a wide table of numbers stands as a block, a line for every cell.
+
     Args:
-        kind: "numbers"; "words", whose cells wrap; "contest", whose last column stands out.
+        kind: "numbers"; "words", whose cells wrap; "contest", whose last column stands out; "matrix", which keeps its
+            columns on any screen.
         strong: indices of the rows that stand out.
 
     >>> "&lt;b&gt;" in table("sizes", ["name", "n"], [["<b>", "3"]])
     True
     """
+    wide = kind == "numbers" and len(header) > FEW
+    kind += " wide" if wide else ""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     body = "".join(
         f'<tr{" class=strong" if index in strong else ""}><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "".join(
+            _data(label if wide else None, cell)
+            for label, cell in zip(header[1:], row[1:], strict=True)
+        )
         + "</tr>"
         for index, row in enumerate(rows)
     )
     return (
-        f'<p class="caption" aria-hidden="true">{escape(caption)}</p>'
+        f'<p class="caption {kind}" aria-hidden="true">{escape(caption)}</p>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _data(label: str | None, text: str) -> str:
+    """A cell of data; a label goes with it where rows may stand as blocks."""
+    attribute = "" if label is None else f' data-label="{escape(label)}"'
+    return f"<td{attribute}>{_cell(text)}</td>"
+
+
+def _cell(text: str) -> str:
+    """What stands on further lines is small.
+
+    >>> _cell("99.1 %\\n97.1–100.5 %")
+    '99.1 %<small>97.1–100.5 %</small>'
+    """
+    first, _, rest = escape(text).partition("\n")
+    return f"{first}<small>{rest}</small>" if rest else first
 
 
 def paragraph(text: str, kind: str = "") -> str:
@@ -93,6 +119,27 @@ def times(value: float | None) -> str:
     if value is None or value != value:
         return NONE
     return f"{value:.1f}×" if value >= 1 else f"{value:.2f}×"
+
+
+def spread(interval: tuple[float, float] | None, show: Callable[[float], str]) -> str:
+    """An interval, its unit once.
+
+    >>> spread((0.971, 1.0048), percent), spread((1.5, 1.93), times), spread(None, times)
+    ('97.1–100.5 %', '1.5–1.9×', '–')
+    """
+    if interval is None:
+        return NONE
+    low, high = map(show, interval)
+    return f"{low.removesuffix(' %').removesuffix('×')}–{high}"
+
+
+def within(value: str, interval: tuple[float, float] | None, show: Callable[[float], str]) -> str:
+    """A table's cell: a value, and its 95 % interval on a line below.
+
+    >>> within("99.1 %", (0.971, 1.0048), percent), within("99.1 %", None, percent)
+    ('99.1 %\\n97.1–100.5 %', '99.1 %')
+    """
+    return value if interval is None or value == NONE else f"{value}\n{spread(interval, show)}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -7,9 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tangodistill.progress import Progress
 from tangodistill.report.canvas import save
-from tangodistill.report.paper_examples import DRAWS, examples_of, intervals
 from tangodistill.report.paper_figures import CAPTIONS, paper_figures
 from tangodistill.report.paper_runs import Row, read_rows
 from tangodistill.report.paper_tables import PaperTable, paper_tables
@@ -30,10 +28,7 @@ def write_paper(runs: Sequence[Path], output: Path) -> Path:
     rows = read_rows(runs)
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file. Give a folder to write the tables and figures into.")
-    examples = {row.name: examples_of(row.run.measured) for row in rows if row.run}
-    with Progress("bootstrap", DRAWS * len(examples)) as progress:
-        found = {name: intervals(each, DRAWS, progress.advance) for name, each in examples.items()}
-    tables, figures = paper_tables(rows, found), paper_figures(rows, examples)
+    tables, figures = paper_tables(rows), paper_figures(rows)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".paper-") as made:
         for table in tables:

@@ -12,17 +12,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from tangodistill.cascade.beside import Curve
 from tangodistill.report.canvas import BLUE, GREY, INK, MUTED, NORMAL, PAPER, RULE, SMALL, TITLE, style
-from tangodistill.report.curves import neighbour_points
+from tangodistill.report.curves import error_table, neighbour_points
 from tangodistill.report.figures import CURVE_NAMES, CURVE_STYLES, draw_errors, scale_x
-from tangodistill.report.paper_beside import Curve
-from tangodistill.report.paper_examples import Examples
 from tangodistill.report.paper_runs import Row
 from tangodistill.report.paper_tables import HARDWARE, metric_name
 from tangodistill.report.paper_values import ERRORS_NOTE
 
-ExamplesByRow = Mapping[str, Examples]
-"""Row's name -> the report examples of its run."""
 
 CAPTIONS = {
     "figure2": "Metric against speedup over the second tier alone, one example at a time; each point of a line is one "
@@ -38,9 +35,9 @@ TARGET_DASHES = (0, (1, 2))
 HEAD, KEY, FOOT = 0.7, 0.3, 0.1  # inches above and below the panels
 
 
-def paper_figures(rows: Sequence[Row], examples: ExamplesByRow) -> dict[str, Figure]:
+def paper_figures(rows: Sequence[Row]) -> dict[str, Figure]:
     """`figure2`, `figure3` and `figure4`; a row without a run has a panel that says so."""
-    curves = {row.name: _curves(row, examples[row.name]) for row in rows if row.run}
+    curves = {row.name: _curves(row) for row in rows if row.run}
     lines = [
         Line2D([], [], **look, label=CURVE_NAMES.get(kind, kind))
         for kind, look in reversed(CURVE_STYLES.items())
@@ -63,7 +60,7 @@ def paper_figures(rows: Sequence[Row], examples: ExamplesByRow) -> dict[str, Fig
             rows,
             "What the second tier would change, % of examples by tenth of confidence",
             [],
-            lambda axes, row: draw_errors(axes, examples[row.name].errors()),
+            lambda axes, row: draw_errors(axes, error_table(row.run.measured)),
             columns=2,
             size=(5.2, 2.75),
         ),
@@ -135,11 +132,11 @@ def _blank(axes: Axes) -> None:
     axes.text(0.5, 0.5, "no run", transform=axes.transAxes, ha="center", va="center", fontsize=TITLE, color=MUTED)
 
 
-def _curves(row: Row, examples: Examples) -> dict[str, Curve]:
+def _curves(row: Row) -> dict[str, Curve]:
     """Kind -> speedups and metrics, of the cascade and of what stands beside it."""
     measured = row.run.measured
     beside = neighbour_points(measured).items()
-    return examples.curves() | {
+    return measured.examples.curves() | {
         kind: (points["speedup"].to_numpy(), points[measured.metric].to_numpy()) for kind, points in beside
     }
 

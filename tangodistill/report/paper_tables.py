@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from tangodistill.report.markup import hundredfold, rate, times
-from tangodistill.report.paper_examples import Interval
 from tangodistill.report.paper_runs import Row
 from tangodistill.report.paper_values import CITATION
 from tangodistill.report.titles import heading
@@ -43,12 +42,9 @@ class PaperTable:
     """Heading -> header and rows of a table to read."""
 
 
-def paper_tables(rows: Sequence[Row], intervals: Mapping[str, Mapping[str, Interval]]) -> list[PaperTable]:
-    """Tables 1, 2 and 3.
-
-    Args: `intervals` maps a row's name to what `paper_examples.intervals` found for its run.
-    """
-    return [_table1(rows), _table2(rows, intervals), _table3(rows)]
+def paper_tables(rows: Sequence[Row]) -> list[PaperTable]:
+    """Tables 1, 2 and 3."""
+    return [_table1(rows), _table2(rows), _table3(rows)]
 
 
 def metric_name(row: Row) -> str:
@@ -75,8 +71,8 @@ def _table1(rows: Sequence[Row]) -> PaperTable:
     return PaperTable("table1", caption, _frame(records), {"": (header, cells)})
 
 
-def _table2(rows: Sequence[Row], intervals: Mapping[str, Mapping[str, Interval]]) -> PaperTable:
-    records = [_about(row) | _speedups(row, intervals.get(row.name, {})) for row in rows]
+def _table2(rows: Sequence[Row]) -> PaperTable:
+    records = [_about(row) | _speedups(row) for row in rows]
     header = ["", "our tiers", "metric", "tier 2 (×100)", "paper"]
     header += [name for kind in KINDS for name in (KINDS[kind], *(() if kind in NOT_IN_PAPER else ("paper",)))]
     blocks = {
@@ -142,9 +138,10 @@ def _about(row: Row) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _speedups(row: Row, intervals: Mapping[str, Interval]) -> dict[str, Any]:
-    low, high = intervals.get("second_tier", (None, None))
+def _speedups(row: Row) -> dict[str, Any]:
     measured = row.run.measured if row.run else None
+    intervals = measured.intervals if measured else {}
+    low, high = intervals.get(f"tier2/{measured.metric}" if measured else "", (None, None))
     record = {
         "metric": metric_name(row),
         "tier2_metric": measured.second_only[measured.metric] if measured else None,
@@ -156,7 +153,8 @@ def _speedups(row: Row, intervals: Mapping[str, Interval]) -> dict[str, Any]:
     ours = {kind: summary if kind == "cascade" else summary.get(kind) for kind in KINDS}
     for place, share in enumerate(SHARES):
         for kind in KINDS:
-            low, high = intervals.get(f"{kind}_{share}", (None, None))
+            name = f"speedup_at_{share}/batch1"
+            low, high = intervals.get(name if kind == "cascade" else f"{kind}/{name}", (None, None))
             record |= {
                 f"{kind}_{share}": ours[kind][f"speedup_at_{share}"]["batch1"] if ours[kind] else None,
                 f"{kind}_{share}_low": low,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from tangodistill.cascade.outcomes import Outcomes, outcomes_of
-from tangodistill.metrics import positive_id
+from tangodistill.cascade.examples import Examples, examples_of
+from tangodistill.cascade.intervals import Interval, summary_intervals
+from tangodistill.cascade.outcomes import Outcomes
 from tangodistill.user_error import UserError
 
 
@@ -62,10 +64,26 @@ class Measured:
         return bool((self.summary.get("load") or self.summary.get("machine") or {}).get("busy"))
 
     @property
+    def counted(self) -> str:
+        """What the intervals are over, in words."""
+        groups, n = self.examples.groups, f"{self.summary['n']:,}"
+        count = self.summary["n"] if groups is None else len(set(groups.tolist()))
+        return f"{n} rows" if count == self.summary["n"] else f"{n} rows in {count:,} groups"
+
+    @property
     def outcomes(self) -> Outcomes:
         """Both tiers' outcomes on the report examples."""
-        positive = positive_id(self.summary["label_names"], self.summary.get("positive"))
-        return outcomes_of(self.predictions, positive)
+        return self.examples.outcomes
+
+    @cached_property
+    def examples(self) -> Examples:
+        """The report examples."""
+        return examples_of(self.summary, self.predictions, self.batch_times, self.examples_beside)
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """By name, 95 % intervals; of a run that was measured before they were written, from its examples."""
+        return self.summary.get("intervals") or summary_intervals(self.summary, self.examples)
 
 
 def read_measured(folder: Path) -> Measured:

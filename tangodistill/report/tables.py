@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tangodistill.report.figures import data_name
+from tangodistill.report.headline import best_batch_speed, single_speed
 from tangodistill.report.markup import (
     NONE,
     flatten,
@@ -13,40 +14,56 @@ from tangodistill.report.markup import (
     percent,
     plain,
     rate,
-    seconds,
     table,
     times,
+    within,
 )
 from tangodistill.report.run_files import Measured
-from tangodistill.report.time_gap import time_gap
 from tangodistill.report.titles import METRICS, hundredfold_heading, title
+
+
+KEYS = {
+    "Random": "random",
+    "Oracle": "oracle",
+    "DeeBERT": "deebert",
+    "Dynamic-TinyBERT": "dynamic_tinybert",
+}
+"""Name in the table of speedups -> key in the summary."""
 
 
 def main_table(measured: Measured) -> str:
     """The table a manager reads first: each tier alone, and the cascade at the chosen point."""
     summary, metric = measured.summary, measured.metric
     chosen, second = measured.point_at(summary["chosen"]["deferral_rate"]), measured.second_only
-    points = (second, measured.first_only, chosen)
+    points, spans = (second, measured.first_only, chosen), measured.intervals
     best_s = (second["time_best_batch_s"], measured.first_only["time_best_batch_s"], best_batch_seconds(summary))
+    kept = [percent(measured.share_of_second(point[metric])) for point in points]
+    names = (f"tier2/{metric}", f"tier1/{metric}", "chosen/metric_value")
+    speed, speed_span = best_batch_speed(measured)
+    deferred = within(percent(chosen["deferral_rate"]), spans["chosen/deferral_rate"], percent)
+    alone = within(times(measured.first_only["speedup"]), spans["tier1/speedup"], times)
+    one_by_one = within(times(single_speed(measured)[0]), spans["chosen/measured_speedup_batch1"], times)
     rows = [
-        [hundredfold_heading(summary), *(hundredfold(point[metric]) for point in points)],
-        ["of the teacher’s", *(percent(measured.share_of_second(point[metric])) for point in points)],
-        ["Deferred to the teacher", NONE, percent(0.0), percent(chosen["deferral_rate"])],
+        [
+            hundredfold_heading(summary),
+            *(within(hundredfold(p[metric]), spans[name], hundredfold) for p, name in zip(points, names, strict=True)),
+        ],
+        [
+            "of the teacher’s",
+            kept[0],
+            within(kept[1], spans.get("tier1/share_kept"), percent),
+            within(kept[2], spans.get("chosen/share_kept"), percent),
+        ],
+        ["Deferred to the teacher", NONE, percent(0.0), deferred],
         ["Examples/s, best batch", *(rate(summary["n"] / s) for s in best_s)],
-        ["Speed, best batch", *(times(best_s[0] / s) for s in best_s[:2]), times(best_batch_speed(measured))],
+        ["the same, predicted", NONE, NONE, rate(chosen["throughput_best_batch_per_s"])],
+        ["Speed, best batch", *(times(best_s[0] / s) for s in best_s[:2]), within(times(speed), speed_span, times)],
         ["Examples/s, one at a time", *(rate(point["throughput_per_s"]) for point in points)],
-        ["Speed, one at a time", *(times(point["speedup"]) for point in points)],
+        ["Speed, one at a time", times(second["speedup"]), alone, one_by_one],
     ]
     return table(
         data_name(measured.summary), ["", "Teacher (tier 2)", "Student (tier 1)", "Cascade (chosen)"], rows, "contest"
     )
-
-
-def best_batch_speed(measured: Measured) -> float:
-    """How many times faster the chosen point ran than the second tier beside it; predicted where it was not run."""
-    chosen = measured.summary["chosen"]
-    predicted = measured.second_only["time_best_batch_s"] / best_batch_seconds(measured.summary)
-    return chosen.get("measured_speedup_best_batch") or predicted
 
 
 def best_batch_seconds(summary: Mapping) -> float:
@@ -60,22 +77,24 @@ def speedup_table(measured: Measured) -> str:
     summary = measured.summary
     rows, reasons = [], []
     for share in (99, 98):
-        for kind, source in (
-            ("Cascade", summary),
-            ("Random", summary.get("random")),
-            ("Oracle", summary.get("oracle")),
-            ("DeeBERT", summary.get("deebert")),
-            ("Dynamic-TinyBERT", summary.get("dynamic_tinybert")),
-        ):
+        for kind, source in (("Cascade", summary), *((kind, summary.get(key)) for kind, key in KEYS.items())):
             if source is None:
                 continue
             at = source[f"speedup_at_{share}"]
             keys = ("batch1", "attained_batch1", "best_batch", "attained_best_batch")
-            rows.append([f"{share} % · {kind}", *(times(at.get(key)) for key in keys)])
+            prefix = f"speedup_at_{share}" if source is summary else f"{KEYS[kind]}/speedup_at_{share}"
+            spans = [measured.intervals.get(f"{prefix}/{key}") for key in keys]
+            cells = [within(times(at.get(key)), span, times) for key, span in zip(keys, spans, strict=True)]
+            rows.append([f"{share} % · {kind}", *cells])
             if at.get("reason"):
                 reasons.append(f"{kind} at {share} %: {at['reason']}.")
             elif kind == "Oracle" and source.get("exact") is False:
                 reasons.append(f"Oracle at {share} %: a lower bound, found greedily.")
+        if (alone := measured.share_of_second(measured.first_only[measured.metric])) and alone >= share / 100:
+            reasons.append(
+                f"The first tier alone keeps {percent(alone)}: at {share} % there is nothing to defer, and cascade, "
+                "random deferral and oracle coincide."
+            )
     cascade_rows = [index for index, row in enumerate(rows) if row[0].endswith("Cascade")]
     header = ["of tier 2", "batch 1", "attained", "best batch", "attained"]
     areas = "; ".join(
@@ -94,100 +113,15 @@ def speedup_table(measured: Measured) -> str:
     )
 
 
-def chosen_table(measured: Measured) -> str:
-    """The chosen operating point beside the one that is certified on the same calibration data, and beside the best
-    one on the report data itself (the paper's reading)."""
-    chosen, best = measured.summary["chosen"], measured.summary.get("best_on_report")
-    certain = measured.summary.get("chosen_with_confidence") or {"threshold": None}
-    rows = []
-    for name, point in (
-        ("Chosen on calibration", chosen),
-        ("The same with confidence", certain),
-        ("Best on report (the paper's reading)", best),
-    ):
-        if point is None or point["threshold"] is None:
-            continue
-        here = measured.point_at(point["deferral_rate"])
-        value = point["metric_value"]
-        kept = percent(measured.share_of_second(value))
-        speedups = (times(here["speedup"]), times(here["speedup_best_batch"]))
-        rows.append(
-            [name, f"{point['threshold']:.6g}", percent(point["deferral_rate"]), hundredfold(value), kept, *speedups]
-        )
-    header = [
-        "",
-        "threshold",
-        "deferred",
-        hundredfold_heading(measured.summary),
-        "of tier 2",
-        "batch 1",
-        "best batch, predicted",
-    ]
-    where = f"Target: {chosen['target']}; threshold chosen on {chosen['chosen_on']}, n = {len(measured.calibration):,}"
-    return table(f"{where}; values on {data_name(measured.summary)}", header, rows, strong=[0])
-
-
-def confidence_note(measured: Measured) -> str:
-    """What is certain of unseen data, or why nothing is; empty for a run that was measured before this was asked."""
-    certain = measured.summary.get("chosen_with_confidence")
-    if not certain:
-        return ""
-    if certain["threshold"] is None:
-        return paragraph(f"No guarantee: {certain['reason']}.", "note")
-    return paragraph(
-        f"With {100 * certain['confidence']:g} % confidence, a threshold of {certain['threshold']:.6g} meets the "
-        f"target on unseen data of the same kind too, by {certain['method']}. Here it keeps "
-        f"{percent(measured.share_of_second(certain['metric_value']))} of the teacher’s {title(measured.summary)}, "
-        f"defers {percent(certain['deferral_rate'])} and is {times(certain['speedup_best_batch'])} faster at best "
-        f"batch (predicted).",
-        "note",
-    )
-
-
-def time_check(measured: Measured) -> str:
-    """Predicted against measured time of the chosen point, flagged where they differ by more than a tenth."""
-    chosen = measured.summary["chosen"]
-    predicted, run = chosen["predicted_s"], chosen.get("measured_s")
-    if not run:
-        return paragraph("The chosen point was not run for real: its time is predicted.", "note")
-    off, warnings = run / predicted - 1, []
-    caption = f"All {measured.summary['n']:,} report examples through the cascade, queue included, best batch"
-    rows = [["Chosen point", seconds(predicted), seconds(run), f"{100 * off:+.1f} %"]]
-    if told := time_gap(chosen):
-        warnings.append(f"Warning: {told}")
-    if measured.busy:
-        warnings.append("Warning: other processes were at work on the machine while the times were taken.")
-    return table(caption, ["", "predicted", "measured", "difference"], rows) + "".join(
-        paragraph(warning, "warning") for warning in warnings
-    )
-
-
-def response_table(measured: Measured) -> str:
-    """How long one request takes at batch 1."""
-    frame = measured.predictions
-    threshold = float(measured.summary["chosen"]["threshold"])
-    deferred = frame["confidence"].to_numpy() < threshold
-    cases = {
-        "Second tier alone": frame.get("second_only_time_s", frame["tier2_time_s"]),
-        "First tier alone": frame["tier1_time_s"],
-        "Cascade, chosen point": frame["tier1_time_s"] + frame["tier2_time_s"] * deferred,
-    }
-    rows = [[name, *(seconds(v) for v in (t.mean(), t.quantile(0.5), t.quantile(0.95)))] for name, t in cases.items()]
-    return table(
-        f"One request at a time; {data_name(measured.summary)}",
-        ["", "mean", "median", "95th percentile"],
-        rows,
-        strong=[2],
-    )
-
-
 def tier_table(measured: Measured) -> str:
     """What each tier is, and its metrics."""
     metrics = _metrics(measured.summary["tiers"][0]["metrics"])
     rows = [
         [tier["name"], f"{tier['parameters']:,}", tier["engine"], tier["precision"],
-         *(hundredfold(tier["metrics"][name]) for name in metrics), plain(tier["best_batch_size"])]
-        for tier in measured.summary["tiers"]
+         *(within(hundredfold(tier["metrics"][name]), measured.intervals.get(f"tier{number}/{name}"), hundredfold)
+           for name in metrics),
+         *_cut(tier), plain(tier["best_batch_size"])]
+        for number, tier in enumerate(measured.summary["tiers"], start=1)
     ]  # fmt: skip
     header = [
         "",
@@ -195,6 +129,9 @@ def tier_table(measured: Measured) -> str:
         "engine",
         "precision",
         *(hundredfold_heading(measured.summary, name) for name in metrics),
+        "tokens read",
+        "texts cut",
+        "tokens lost",
         "best batch size",
     ]
     note = ""
@@ -215,6 +152,12 @@ def student_settings_table(measured: Measured) -> str:
     rows = [[each["name"], *(hundredfold(each["metrics"][name]) for name in metrics)] for each in settings]
     header = ["", *(hundredfold_heading(measured.summary, name) for name in metrics)]
     return table(f"Settings of the student; {data_name(measured.summary)}", header, rows)
+
+
+def _cut(tier: Mapping) -> list[str]:
+    """Tokens that a tier reads of a text at most, and the shares of texts and tokens that it doesn't read."""
+    cut = tier.get("cut")
+    return [NONE] * 3 if not cut else [plain(cut["max_length"]), percent(cut["texts"]), percent(cut["tokens"])]
 
 
 def _metrics(found: Mapping[str, float]) -> list[str]:

@@ -9,13 +9,16 @@ from tangodistill.report.markup import NONE, paragraph, percent, plain, table
 from tangodistill.report.run_files import read_json_files
 
 
-def inspection_tables(run: Path) -> str:
-    """What the stages `augment` and `label` found; empty where a run has neither."""
+def inspection_tables(run: Path, texts: bool = False) -> str:
+    """What the stages `augment` and `label` found; empty where a run has neither.
+
+    Args: `texts` whether some of them are printed.
+    """
     found, labelled = _read(run / "augment" / "inspection.json"), _labelled(run)
     parts = [_summary_table(found), _length_table(found["lengths"])] if found else []
     if labelled:
         parts.append(_confidence_table(labelled))
-    if found:
+    if found and texts:
         parts += [_sample_table(found["samples"]), _near_table(found["near_report"])]
     return "".join(parts)
 

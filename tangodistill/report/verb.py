@@ -9,7 +9,9 @@ from tangodistill.user_error import UserError
 PAPER_FOLDER = Path("runs/paper")
 
 
-def report(run_folder: list[Path] | Path, output: Path | None = None, paper: bool = False) -> Path:
+def report(
+    run_folder: list[Path] | Path, output: Path | None = None, paper: bool = False, texts: bool = False
+) -> Path:
     """`report RUN` writes one run's report; `report --paper RUN RUN ...` the paper's tables and figures of many runs.
 
     Args:
@@ -19,6 +21,7 @@ def report(run_folder: list[Path] | Path, output: Path | None = None, paper: boo
         paper: instead of one run's page, write the TangoBERT paper's Tables 1, 2 and 3 (Markdown, CSV) and Figures 2,
             3 and 4 (PNG, SVG) from these runs, our numbers beside the published ones. A data set without a run stays
             blank; a run of other data gets a row and a panel of its own.
+        texts: print texts of yours too: samples of the transfer set, and those nearest to the report role.
 
     Raises:
         UserError: a run is missing, not finished or broken, several are given without --paper, or two for one row.
@@ -35,4 +38,4 @@ def report(run_folder: list[Path] | Path, output: Path | None = None, paper: boo
         )
     from tangodistill.report.html import write_report
 
-    return write_report(runs[0], output)
+    return write_report(runs[0], output, texts)

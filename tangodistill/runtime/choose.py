@@ -1,5 +1,6 @@
 """Another operating point for a measured cascade, from the files of its folder alone."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pandas as pd
 from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import ChosenPoint, Target, point_at
 from tangodistill.cascade.choose import choose as choose_point
+from tangodistill.cascade.examples import examples_of
+from tangodistill.cascade.intervals import Interval, point_intervals
 from tangodistill.cascade.outcomes import outcomes_of
 from tangodistill.cascade.summary import operating_points
 from tangodistill.runtime.answers import readout_of
@@ -62,7 +65,8 @@ def choose(
     if not now.other_answers(measured):
         speeds = not now.other_times(measured)
         on_report = point_at({name: report[name].to_numpy() for name in report}, chosen.threshold, metric.name)
-        told += _told_of_report(Target(*targets[0]), on_report, metric, report, speeds)
+        spans = _intervals(path, metric, on_report)
+        told += _told_of_report(Target(*targets[0]), on_report, metric, report, speeds, spans)
         if speeds or not times_known:
             chosen, times_known = on_report, speeds
     if other := now.other_times(measured):
@@ -141,17 +145,44 @@ def _told_of_speeds(chosen: ChosenPoint, metric: MeasuredMetric) -> str:
     )
 
 
+def _intervals(folder: Path, metric: MeasuredMetric, chosen: ChosenPoint) -> dict[str, Interval]:
+    """95 % intervals of what the chosen point does on the report role."""
+    batches = read_table(folder, "batch_times")
+    per_text_s = (batches["seconds"] / batches["n"]).groupby([batches["tier"], batches["batch_size"]]).mean().unstack()
+    about = {
+        "metric": metric.name,
+        "label_names": metric.label_names,
+        "positive": metric.positive,
+        "tiers": [{"best_batch_size": int(per_text_s.loc[tier].idxmin())} for tier in (1, 2)],
+    }
+    return point_intervals(examples_of(about, read_table(folder, "predictions"), batches), {"chosen": chosen.threshold})
+
+
 def _told_of_report(
-    target: Target, report: ChosenPoint, metric: MeasuredMetric, points: pd.DataFrame, speeds: bool
+    target: Target,
+    report: ChosenPoint,
+    metric: MeasuredMetric,
+    points: pd.DataFrame,
+    speeds: bool,
+    spans: Mapping[str, Interval],
 ) -> list[str]:
     second = float(points.loc[points["kind"] == "second_only", metric.name].iloc[0])
+
+    def between(name: str, form: str) -> str:
+        low, high = spans[name]
+        return f"{low:{form}} to {high:{form}}"
+
     times = (
         f", {report.per_example_ms:.3g} ms per example one at a time ({report.speedup:.2f}x), "
         f"{report.speedup_best_batch:.2f}x at best batch sizes, predicted from the measured times"
     )
+    kept = f"{between('chosen/share_kept', '.1%')} of the second tier’s, " if "chosen/share_kept" in spans else ""
+    fast = f", {between('chosen/speedup', '.2f')}x, {between('chosen/speedup_best_batch', '.2f')}x at best batch sizes"
     lines = [
         f"On the report role: {metric.title} {report.metric_value:.4f} (second tier {second:.4f}), "
-        f"{report.deferral_rate:.1%} deferred{times if speeds else ''}."
+        f"{report.deferral_rate:.1%} deferred{times if speeds else ''}. 95 % intervals: "
+        f"{between('chosen/metric_value', '.4f')} (second tier {between(f'tier2/{metric.name}', '.4f')}), "
+        f"{kept}{between('chosen/deferral_rate', '.1%')} deferred{fast if speeds else ''}."
     ]
     if (speeds or target.kind != "max_ms") and (missed := target.missed_by(report, second)):
         lines.append(f"Warning: the report role misses the target, with {missed}: its texts are others. Ask for more.")

@@ -1,5 +1,3 @@
-import tracemalloc
-
 import numpy as np
 import pytest
 
@@ -66,35 +64,6 @@ def test_warm_up_is_no_longer_than_the_examples():
     calls = []
     timer.time_each({"a": calls.append}, n=2, repeats=1, warmup=10)
     assert calls == [0, 1, 0, 1]
-
-
-def test_interval_holds_the_ratio_and_narrows_with_examples():
-    random = np.random.default_rng(0)
-    slow, fast = random.gamma(4, 5, 400), random.gamma(4, 1, 400)
-    low, high = timer.ratio_interval(slow, fast)
-    few_low, few_high = timer.ratio_interval(slow[:25], fast[:25])
-    assert low < slow.sum() / fast.sum() < high
-    assert high - low < few_high - few_low
-
-
-def test_interval_of_many_examples_takes_little_memory_and_the_same_draws(monkeypatch):
-    random = np.random.default_rng(1)
-    times = random.gamma(4, 5, 300), random.gamma(4, 1, 300)
-    at_once = timer.ratio_interval(*times)
-    monkeypatch.setattr(timer, "DRAWN_AT_ONCE", 1000)  # three draws
-    assert timer.ratio_interval(*times) == at_once
-    monkeypatch.undo()
-    many = random.gamma(4, 5, 100_000), random.gamma(4, 1, 100_000)
-    tracemalloc.start()
-    timer.ratio_interval(*many, draws=100)
-    assert tracemalloc.get_traced_memory()[1] < 2**27  # all at once: 240 MB
-    tracemalloc.stop()
-
-
-def test_interval_is_the_same_every_time():
-    random = np.random.default_rng(1)
-    times = random.random(50), random.random(50)
-    assert timer.ratio_interval(*times) == timer.ratio_interval(*times)
 
 
 def test_unsteady():

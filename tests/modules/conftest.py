@@ -7,6 +7,7 @@ from separable import write_encoder, write_glove, write_table
 
 from tangodistill.augment.pipeline import augment
 from tangodistill.augment.rules import RulesConfig
+from tangodistill.cascade import intervals
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.labelling import label
 from tangodistill.modules import (
@@ -18,6 +19,15 @@ from tangodistill.modules import (
     TextData,
     TransferData,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_draws():
+    """A few draws of the bootstrap do for tests of what is written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals, "MOST_DRAWS", 20)
+        patch.setattr(intervals, "FEWEST_DRAWS", 20)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -129,6 +129,27 @@ def test_how_busy_the_machine_was_is_told(files):
     assert files[1]["batch_times"]["under_load"].dtype == bool
 
 
+def test_every_number_stands_with_its_interval(files):
+    summary, frames = files
+    found, chosen = summary["intervals"], summary["chosen"]
+    values = {f"chosen/{name}": chosen[name] for name in ("metric_value", "deferral_rate", "speedup")}
+    values |= {f"chosen/measured_speedup_{way}": chosen["runs"][way]["speedup"] for way in ("batch1", "best_batch")}
+    values |= {f"tier{number}/accuracy": tier["metrics"]["accuracy"] for number, tier in enumerate(summary["tiers"], 1)}
+    for share in ("speedup_at_99", "speedup_at_98"):
+        values |= {f"{share}/{way}": summary[share][way] for way in ("batch1", "attained_best_batch")}
+        values[f"oracle/{share}/batch1"] = summary["oracle"][share]["batch1"]
+    for name, value in values.items():
+        low, high = found[name]
+        assert low - 1e-9 <= value <= high + 1e-9, name
+    assert found["chosen/share_kept"][0] < 1 and len(frames["predictions"]) == summary["n"]
+
+
+def test_what_a_tier_does_not_read_is_counted(files):
+    for tier in files[0]["tiers"]:
+        assert tier["cut"] == {"max_length": tier["cut"]["max_length"], "texts": 0.0, "tokens": 0.0}
+    assert [tier["cut"]["max_length"] for tier in files[0]["tiers"]] == [128, 64]  # the encoder has 64 positions
+
+
 def test_what_can_be_certified_stands_beside_the_choice(files):
     found = files[0]["chosen_with_confidence"]
     assert found["confidence"] == 0.95 and found["method"] == "an exact paired test, valid at any n"

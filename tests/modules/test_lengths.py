@@ -17,7 +17,6 @@ from tangodistill.modules import CascadeData, CascadeModule, lengths
 from tangodistill.modules.lengths import MOST, load_searched
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.html import write_report
-from tangodistill.report.paper_examples import examples_of
 from tangodistill.report.run_files import read_measured
 from tangodistill.runtime.answers import readout_of
 from tangodistill.runtime.torch_engine import TorchEngine
@@ -75,7 +74,7 @@ def test_the_summary_follows_from_the_points(measured):
 
 
 def test_the_examples_behind_both_make_their_points(measured):
-    curves = examples_of(measured).curves()
+    curves = measured.examples.curves()
     for kind, points in (("deebert", measured.early_exit), ("dynamic_tinybert", measured.dynamic)):
         np.testing.assert_allclose(curves[kind], (points["speedup"], points["accuracy"]))
         assert measured.examples_beside[kind]["example_id"].equals(measured.predictions["example_id"])

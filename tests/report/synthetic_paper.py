@@ -10,7 +10,7 @@ from synthetic_run import random_logits, write_run
 
 from tangodistill.cascade.outcomes import GradedOutcomes
 from tangodistill.cascade.speedup import Timing, speedup_at
-from tangodistill.report.paper_examples import Examples
+from tangodistill.cascade.examples import Examples
 
 BILSTM = {"model_type": "bilstm", "hidden_size": 64}
 TINYBERT4 = {"model_type": "bert", "num_hidden_layers": 4, "hidden_size": 312}

@@ -67,6 +67,22 @@ def test_labels_do_not_overlap(tmp_path, n, seed, metric):
         assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i]), name
 
 
+@pytest.mark.parametrize(("n", "seed"), [(222, 0), (400, 1), (400, 2), (1000, 7)])
+def test_labels_lie_off_the_lines(tmp_path, n, seed):
+    write_run(tmp_path, *random_logits(n, seed))
+    figures = cascade_figures(read_measured(tmp_path / "cascade"))
+    for name in ("tradeoff", "throughput"):
+        (axes,) = figures[name].axes
+        curves = [line for line in axes.lines if len(line.get_xdata()) > 2]
+        for text, box in label_boxes(figures[name]).items():
+            for line in curves:
+                corners = axes.transData.transform(line.get_xydata())
+                steps = np.linspace(0, len(corners) - 1, 20 * len(corners))
+                x, y = (np.interp(steps, np.arange(len(corners)), corners[:, axis]) for axis in (0, 1))
+                inside = (x > box.x0) & (x < box.x1) & (y > box.y0) & (y < box.y1)
+                assert not inside.any(), (name, text)
+
+
 def three_classes(n=60):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, n)

@@ -14,7 +14,6 @@ from synthetic_paper import BERT, BILSTM, MINILM, ROBERTA, TINYBERT4, write_pape
 from tangodistill import cli, verbs
 from tangodistill.report import html, paper, paper_runs, paper_tables
 from tangodistill.report.paper import write_paper
-from tangodistill.report.paper_examples import examples_of
 from tangodistill.report.paper_figures import paper_figures
 from tangodistill.report.paper_runs import read_rows
 from tangodistill.report.paper_values import PUBLISHED
@@ -31,7 +30,6 @@ FILES = {
 @pytest.fixture(autouse=True)
 def quick_and_untracked(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    monkeypatch.setattr(paper, "DRAWS", 20)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +52,6 @@ def written(runs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "disabled")
-        patch.setattr(paper, "DRAWS", 20)
         write_paper(sorted(runs.iterdir()), folder)
     return folder
 
@@ -134,7 +131,7 @@ def test_examples_beside_the_cascade_make_the_points(runs):
     """Two ways to one curve: the points that the stage wrote, and the examples behind them."""
     for name in ("cola", "squad"):
         measured = read_measured(runs / name / "cascade")
-        curves = examples_of(measured).curves()
+        curves = measured.examples.curves()
         for kind, points in (("deebert", measured.early_exit), ("dynamic_tinybert", measured.dynamic)):
             assert (kind in curves) == (points is not None)
             if points is not None:
@@ -180,7 +177,7 @@ def test_each_caption_names_data_and_machine(written):
 
 def test_panels_without_a_run_say_so():
     rows = read_rows([])
-    figures = paper_figures(rows, {})
+    figures = paper_figures(rows)
     assert [len(figure.axes) for figure in figures.values()] == [6, 6, 6]
     assert all(axes.texts[-1].get_text() == "no run" for figure in figures.values() for axes in figure.axes)
 
@@ -192,13 +189,13 @@ def _key(figure):
 def test_the_key_of_figure_2_names_what_is_drawn_alone(runs):
     rows = [row for row in read_rows([runs / "squad"]) if row.run]
     (row,) = rows
-    key = _key(paper_figures(rows, {row.name: examples_of(row.run.measured)})["figure2"])
+    key = _key(paper_figures(rows)["figure2"])
     assert key == {"cascade", "random", "oracle", "Dynamic-TinyBERT", "second tier alone", "99 % and 98 % of it"}
 
 
 def test_figure_2_has_all_curves(runs):
     rows = read_rows([runs / "cola", runs / "squad"])
-    figures = paper_figures(rows, {row.name: examples_of(row.run.measured) for row in rows if row.run})
+    figures = paper_figures(rows)
     drawn = [{line.get_gid() for line in axes.lines if line.get_gid()} for axes in figures["figure2"].axes]
     spans = {"cascade", "random", "oracle", "dynamic_tinybert"}
     classes = spans | {"deebert"}
@@ -270,7 +267,7 @@ def test_the_command_line(runs, tmp_path, capsys, monkeypatch):
 
 def test_without_paper_it_is_one_runs_page(tmp_path, capsys, monkeypatch):
     written = []
-    monkeypatch.setattr(html, "write_report", lambda run, output: written.append((run, output)) or Path("page"))
+    monkeypatch.setattr(html, "write_report", lambda *given: written.append(given) or Path("page"))
     (tmp_path / "report.yaml").write_text("{run_folder: a, output: b}")
     for words in (
         ["a", "--output", "b"],
@@ -280,7 +277,7 @@ def test_without_paper_it_is_one_runs_page(tmp_path, capsys, monkeypatch):
         assert cli.main(["report", *words]) == 0
         assert "Result: page\nNext, open it in a browser" in capsys.readouterr().out
     assert cli.main(["report", "a"]) == 0
-    assert written == [(Path("a"), Path("b"))] * 3 + [(Path("a"), None)]
+    assert written == [(Path("a"), Path("b"), False)] * 3 + [(Path("a"), None, False)]
     assert cli.main(["report", "a", "b"]) == 2
     assert "add --paper" in capsys.readouterr().err
 

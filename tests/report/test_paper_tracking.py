@@ -16,7 +16,7 @@ def test_tables_and_figures_are_one_offline_run(tmp_path, monkeypatch, capsys, f
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
     wandb.teardown()
-    frames = {table.name: table.frame for table in paper_tables(read_rows([finished_run]), {})}
+    frames = {table.name: table.frame for table in paper_tables(read_rows([finished_run]))}
     log_paper(tmp_path / "paper", frames, {"figure2": titled_axes("title", "subtitle")[0]})
     wandb.teardown()
 

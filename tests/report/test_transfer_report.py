@@ -47,7 +47,7 @@ def written(run, found=FOUND, labelled=LABELLED):
 
 
 def test_every_figure_is_shown(tmp_path):
-    shown = inspection_tables(written(tmp_path))
+    shown = inspection_tables(written(tmp_path), texts=True)
     for words in (
         *("754,102", "100,000", "65,334", "1.2 %", "23.4 %", "56.8 %", "34.6 %", "9,996", "14,321", "0.79 %"),
         *("2,345 (0.311 %)", "678", "512 and more", "75.0 %", "25.0 %", "0.50–0.75", "1,000", "0.8765", "0.91"),
@@ -56,7 +56,7 @@ def test_every_figure_is_shown(tmp_path):
 
 
 def test_texts_are_escaped(tmp_path):
-    shown = inspection_tables(written(tmp_path))
+    shown = inspection_tables(written(tmp_path), texts=True)
     for words in (
         *("&lt;script&gt;near&lt;/script&gt; | a &amp; b", "&lt;b&gt;reported&lt;/b&gt; | second"),
         "&lt;i&gt;a [MASK] film&lt;/i&gt;",
@@ -71,14 +71,14 @@ def test_what_is_absent_is_left_out(tmp_path):
     (tmp_path / "augment" / "inspection.json").write_text("not json")
     assert inspection_tables(tmp_path) == ""
     nothing = {**FOUND, "samples": [], "lengths": [], "near_report": {**FOUND["near_report"], "examples": []}}
-    shown = inspection_tables(written(tmp_path / "other", nothing, {"key": "k"}))
+    shown = inspection_tables(written(tmp_path / "other", nothing, {"key": "k"}), texts=True)
     assert shown.count("<table") == 1
 
 
 def test_the_section_is_in_the_report(finished_run, tmp_path):
     run = shutil.copytree(finished_run, tmp_path / "demo")
     written(run)
-    page = write_report(run).read_text(encoding="utf-8")
+    page = write_report(run, texts=True).read_text(encoding="utf-8")
     assert "The rows nearest to a report text" in page and "0.8765" in page
     assert "confidence › edges" not in page and "manifest of stage label" in page
 

@@ -123,7 +123,10 @@ def test_the_record_tells_the_report_role_and_that_nothing_was_run(folder, capsy
     assert record["deferral_rate"] == pytest.approx(share)
     assert record["target"] == "defer at most 0.3 of the examples"
     assert record["chosen_on"] == "calibration (dev.tsv)" and record["measured_s"] is None
-    assert f"{share:.1%} deferred" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"{share:.1%} deferred, " in told
+    intervals = told.partition("95 % intervals: ")[2]
+    assert intervals.count(" to ") == 6 and "% of the second tier’s" in intervals
 
 
 def test_milliseconds_are_answered_in_milliseconds_and_a_report_role_that_takes_more_is_warned_of(folder, capsys):

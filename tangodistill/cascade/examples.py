@@ -1,0 +1,90 @@
+"""Examples with all that is known of them: both tiers' outcomes, the first one's confidence, and times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tangodistill.cascade.beside import Curve, ExitExamples, LengthExamples, exit_examples, length_examples
+from tangodistill.cascade.outcomes import Outcomes, outcomes_of
+from tangodistill.cascade.speedup import (
+    Timing,
+    best_batch_time_s,
+    cascade_time_s,
+    timing_of,
+)
+from tangodistill.metrics import positive_id
+
+DRAWS_OF_RANDOM = 100
+"""Random orders, where F1 and MCC have no closed form."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What both tiers made of n examples, how sure the first one was, and how long they took."""
+
+    metric: str
+    outcomes: Outcomes
+    confidence: np.ndarray
+    timing: Timing
+    beside: Mapping[str, ExitExamples | LengthExamples] = field(default_factory=dict)
+    """What was measured beside the cascade, of `deebert` and `dynamic_tinybert`."""
+    groups: np.ndarray | None = None
+    """(n,) equal numbers for rows that hang together; None: every row stands by itself."""
+
+    @property
+    def n(self) -> int:
+        return len(self.confidence)
+
+    def drawn(self, rows: np.ndarray) -> Examples:
+        beside = {kind: own.drawn(rows) for kind, own in self.beside.items()}
+        return Examples(self.metric, self.outcomes.drawn(rows), self.confidence[rows], self.timing.drawn(rows), beside)
+
+    def curves(self, draws: int = DRAWS_OF_RANDOM) -> dict[str, Curve]:
+        """The curves `cascade`, `random` and `oracle`, and those of what is beside them: speedups at batch 1."""
+        return {kind: (speedup, values) for kind, (speedup, _, values) in self.both_curves(draws).items()}
+
+    def both_curves(self, draws: int) -> dict[str, tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
+        """Of each kind the speedups (points,) at batch 1 and at best batch (None: not timed), and the metric."""
+        timing, swept = self.timing, self.outcomes.sweep(self.confidence)
+        second_s, second_best_s = timing.second_only_s.sum(), timing.second_only_best_batch_s
+        found = {
+            "cascade": (
+                second_s / cascade_time_s(swept, timing),
+                second_best_s / best_batch_time_s(swept.deferred, timing),
+                swept.metric(self.metric),
+            )
+        }
+        baselines = {
+            "random": self.outcomes.random(self.metric, timing, draws),
+            "oracle": self.outcomes.oracle(self.metric, timing),
+        }
+        for kind, curve in baselines.items():
+            found[kind] = second_s / curve.time_s, second_best_s / curve.time_best_batch_s, curve.metric
+        for kind, own in self.beside.items():
+            speedup, values = own.curve(self.metric)
+            found[kind] = speedup, None, values
+        return found
+
+
+def examples_of(
+    summary: Mapping, predictions: Mapping, batches: Mapping, beside: Mapping[str, Mapping] | None = None
+) -> Examples:
+    """The report examples in the files of a measured cascade.
+
+    Args: `summary` the contents of summary.json; `predictions` and `batches` the columns of predictions.parquet and
+    batch_times.parquet; `beside` by kind, those of early_exit_examples.parquet and its like.
+    """
+    labels, names = (np.asarray(predictions["label"]) if "label" in predictions else None), summary["label_names"]
+    positive = positive_id(names, summary.get("positive"))
+    read = {"deebert": exit_examples, "dynamic_tinybert": length_examples}
+    return Examples(
+        metric=summary["metric"],
+        outcomes=outcomes_of(predictions, positive),
+        confidence=np.asarray(predictions["confidence"]),
+        timing=timing_of(predictions, batches, [tier["best_batch_size"] for tier in summary["tiers"]]),
+        beside={kind: read[kind](table, labels, len(names), positive) for kind, table in (beside or {}).items()},
+        groups=np.asarray(predictions["group"]) if "group" in predictions else None,
+    )
