@@ -37,7 +37,7 @@ def pair_up(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 def _agree_on_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, rows: int | None) -> None:
-    own = model.config.pad_token_id
+    own = getattr(model.config, "pad_token_id", None)  # a model around another, such as DeeBERT, has none
     token = tokenizer.convert_ids_to_tokens(own) if isinstance(own, int) and 0 <= own < (rows or len(tokenizer)) else None
     if token is None:
         model.config.pad_token_id = tokenizer.pad_token_id
