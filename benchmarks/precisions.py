@@ -17,7 +17,7 @@ import numpy as np
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
-from tangodistill.exporting import accepted
+from tangodistill.runtime.agreements import accepted
 from tangodistill.tier_pair import TierPair
 
 REFERENCE = "torch-fp32"

@@ -1,10 +1,9 @@
 """Tiers in the formats of faster engines, each checked against PyTorch before it may answer."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,13 +18,12 @@ from tangodistill.lengths.front import read_front
 from tangodistill.models.dynamic_tinybert import DynamicBert
 from tangodistill.models.length_configuration import Lengths, checked
 from tangodistill.progress import Progress
+from tangodistill.runtime.agreements import Agreement, write_agreements
 from tangodistill.runtime.answers import check_finite, is_finite
-from tangodistill.runtime.cascade_folder import EXPORT_RECORD
 from tangodistill.runtime.engine_key import engine_key, lengths_name, split_key
 from tangodistill.runtime.engines import BATCH_DEPENDENT, PRECISIONS
 from tangodistill.runtime.exported import GRAPH_OF, TOKENIZER, graphs_folder, write_facts
 from tangodistill.runtime.graphs import first_cause, write_graphs
-from tangodistill.runtime.measured_files import CHOSEN_ON
 from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.tier_pair import TierPair
@@ -38,28 +36,6 @@ Format = Literal[
     *("openvino-fp32", "openvino-bf16", "openvino-int8_static"),
 ]
 ALL = tuple(f"{engine}-{kind}" for engine, kinds in PRECISIONS.items() for kind in kinds)[1:]
-
-
-@dataclass
-class Agreement:
-    """How a format of a tier answers the n selection examples, beside PyTorch in fp32, equally shortened."""
-
-    tier: int
-    key: str
-    """Engine, precision, and length configuration where it is not the tier's own."""
-    metric: float | None
-    """This and what follows is None for a format that could not be written or run."""
-    torch_metric: float
-    same_labels: float | None
-    """Share of the examples with the same label, or the same span."""
-    max_difference: float | None
-    """Of any logit, or of the spans' probabilities."""
-    refused: str | None = None
-    """Why it may not be used."""
-    role: str = CHOSEN_ON
-    """Of the examples."""
-    not_finite: int = 0
-    """Examples for which it gave no finite numbers."""
 
 
 def export(
@@ -99,34 +75,16 @@ def export(
     configurations = _configurations(pair, lengths) if lengths else {}
     jobs = [(tier, shares) for tier in (1, 2) for shares in (None, *configurations.get(tier, ()))]
     found: list[Agreement] = []
+    weights = {tier: model_hash(path) for tier, path in enumerate(pair.tiers, 1)}
     with Progress("export", len(jobs)) as progress:
         for tier, shares in jobs:
             found += _export_tier(pair, tier, shares, formats, max_drop, min_same)
             progress.advance(note=f"tier {tier}")
-    _write(folder, found)
+    for row in found:
+        row.weights = weights[row.tier]
+    write_agreements(folder, found)
     _show(found, pair.metric_title)
     return folder
-
-
-def accepted(folder: Path, tier: int) -> list[str]:
-    """Formats of a tier that may answer, PyTorch's own in fp32 first.
-
-    Raises:
-        UserError: nothing was exported here, or formats were accepted on another role.
-    """
-    path = folder / EXPORT_RECORD
-    if not path.is_file():
-        raise UserError(f"{path} is missing: nothing was exported. Run `python -m tangodistill export` first.")
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"Cannot read {path} ({error}). Run `python -m tangodistill export` again.") from error
-    if any(row.get("role") != CHOSEN_ON for row in rows):
-        raise UserError(
-            f"{path} is of an earlier version, which accepted formats on the calibration role, where thresholds are "
-            "tested. Run `python -m tangodistill export` again."
-        )
-    return ["torch-fp32", *(row["key"] for row in rows if row["tier"] == tier and not row["refused"])]
 
 
 def by_lengths(rows: Iterable[Any]) -> dict[str, list[Any]]:
@@ -260,13 +218,6 @@ def _remove_refused(folder: Path, found: list[Agreement]) -> None:
     for graph in folder.glob("*.onnx"):
         if graph.name not in used:
             graph.unlink()
-
-
-def _write(folder: Path, found: list[Agreement]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{EXPORT_RECORD}"
-    partial.write_text(json.dumps([asdict(row) for row in found], indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, folder / EXPORT_RECORD)
 
 
 def _show(found: list[Agreement], metric_title: str) -> None:

@@ -1,6 +1,7 @@
 """Runs a recipe's stages in order: skips what is done, resumes what was cut off, says which and why."""
 
 import copy
+import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -141,6 +142,9 @@ class RecipeRun:
             for key, value in flatten(stage.config).items()
             if not any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)
         }
+        for key, value in list(settings.items()):
+            if paths := _local_paths(value):  # whatever else a stage is told to read: it counts by its contents too
+                inputs[key], named[key] = " ".join(map(content_hash, paths)), {"path": str(settings.pop(key))}
         seed = stage.config.get("seed_everything", stage.config.get("seed"))
         return StageRecord(stage.name, stage.verb, settings, inputs, named, seed=seed, machine=describe_host())
 
@@ -219,6 +223,13 @@ def _last_checkpoint(folder: StageFolder) -> Path | None:
 def _can_resume(stage: Stage, folder: StageFolder) -> bool:
     """Training goes on from its last checkpoint, the verbs below from what they wrote; the others begin again."""
     return _last_checkpoint(folder) is not None if stage.verb == "fit" else stage.verb in RESUMING_VERBS
+
+
+def _local_paths(value: Any) -> list[Path]:
+    """What a setting names, where that is files or folders here and nothing else; a bare word may mean anything."""
+    names = as_list(value) if isinstance(value, str | list) else []
+    paths = [Path(name).expanduser() for name in names if isinstance(name, str) and os.sep in name]
+    return paths if len(paths) == len(names) and all(path.exists() for path in paths) else []
 
 
 def _fingerprint(mapping: Any) -> str:

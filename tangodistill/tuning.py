@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tangodistill.data.sources import DatasetConfig
-from tangodistill.exporting import accepted, by_lengths
+from tangodistill.exporting import by_lengths
 from tangodistill.latency.batch_size import BatchTime, find_batch_sizes
 from tangodistill.latency.cores import available_cores, thread_counts
 from tangodistill.latency.machine import cpu_identity, describe_machine
 from tangodistill.lengths.choice import cheapest_first_tier
 from tangodistill.progress import Progress
+from tangodistill.runtime.agreements import accepted, refuse_other_weights
 from tangodistill.runtime.cascade_folder import read_cascade, write_record
 from tangodistill.runtime.engine_key import Lengths, split_key
 from tangodistill.runtime.measured_files import CHOSEN_ON
@@ -85,6 +86,7 @@ def tune(
         if tier == 1 or split_key(key)[2] is None  # what the cascade is held to is the second tier in full
         for threads in thread_counts(available_cores())
     ]
+    refuse_other_weights(source, pair.tiers)
     rows = _measure(texts, jobs, seconds)
     _choose(pair, rows, target_keep)
     _write(folder, rows, texts)

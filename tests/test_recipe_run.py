@@ -111,6 +111,20 @@ def test_a_teacher_folder_counts_by_its_contents(workshop):
     assert workshop.run(f"teacher.model={model.rename(workshop.folder / 'renamed')}") == []
 
 
+@pytest.mark.parametrize("listed", [False, True], ids=["one", "several"])
+def test_whatever_a_stage_is_told_to_read_counts_by_its_contents(workshop, listed):
+    """Word vectors, another student, a search: no recipe lists them all."""
+    extra = workshop.folder / "extra"
+    extra.mkdir()
+    (extra / "weights").write_text("a")
+    setting = f"label.extra=[{extra}]" if listed else f"label.extra={extra}"
+    workshop.run(setting)
+    assert workshop.run(setting) == []
+    (extra / "weights").write_text("b")
+    assert workshop.run(setting) == ["label", "report"]
+    assert "new contents of extra" in workshop.said[1]
+
+
 def test_from_and_until_bound_the_run(workshop):
     assert workshop.run(last="label") == ["teacher", "label"]
     assert workshop.run("teacher.trainer.max_epochs=9", first="label") == ["report"]

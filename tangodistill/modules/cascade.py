@@ -22,10 +22,12 @@ from tangodistill.runtime.answers import readout_of
 from tangodistill.runtime.cascade_folder import CascadeRecord
 from tangodistill.runtime.engine_key import split_key
 from tangodistill.runtime.engines import Engine, load_engine
+from tangodistill.runtime.here import engine_contents
 from tangodistill.runtime.measured_files import CHOSEN_ON
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.tuned import Timing, fastest_alone_here, tuned_for_this_cpu
 from tangodistill.scored_examples import ScoredExamples
+from tangodistill.user_error import UserError
 
 
 class CascadeModule(L.LightningModule):
@@ -142,7 +144,13 @@ class CascadeModule(L.LightningModule):
 
     def _tuned_engine(self, choice: Timing) -> Engine:
         name, precision, lengths = split_key(choice.key)
-        folder = self.folders[choice.tier - 1] if name == "torch" else f"{self.exported}/tier{choice.tier}"
+        model, exported = Path(self.folders[choice.tier - 1]), Path(f"{self.exported}/tier{choice.tier}")
+        if choice.contents != engine_contents(model, exported, choice.key):
+            raise UserError(
+                f"{self.tuned} was measured with another tier {choice.tier}: {model} or its graphs have changed since. "
+                "Run `python -m tangodistill tune` again."
+            )
+        folder = model if name == "torch" else exported
         return load_engine(folder, name, precision, self.task.max_length, choice.threads, lengths)
 
     def _timed_engines(self) -> TimedEngines:

@@ -13,10 +13,13 @@ import pytest
 from measured_cascade import write_measured
 
 from tangodistill import tuning
-from tangodistill.exporting import accepted, export
+from tangodistill.contents import model_hash
+from tangodistill.exporting import export
 from tangodistill.runtime import graphs
+from tangodistill.runtime.agreements import accepted
 from tangodistill.runtime.cascade_folder import EXPORT_RECORD, GRAPHS, read_cascade, write_record
 from tangodistill.runtime.choose import choose
+from tangodistill.runtime.exported import read_facts
 from tangodistill.runtime.here import setup_here
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.tuned import tuned_for_this_cpu
@@ -55,6 +58,14 @@ def test_formats_are_checked_and_kept(folder):
         row = found[tier, "onnxruntime-fp32"]
         assert row["same_labels"] == 1 and row["max_difference"] < 1e-5 and row["metric"] == row["torch_metric"]
         assert accepted(folder, tier)[0] == "torch-fp32" and "onnxruntime-fp32" in accepted(folder, tier)
+
+
+def test_formats_say_what_weights_they_are_of(folder):
+    rows = json.loads((folder / EXPORT_RECORD).read_text())
+    assert {(row["tier"], row["weights"]) for row in rows} == {
+        (tier, model_hash(folder / f"tier{tier}")) for tier in (1, 2)
+    }
+    assert all(read_facts(folder / f"tier{tier}").weights == model_hash(folder / f"tier{tier}") for tier in (1, 2))
 
 
 def test_agreement_is_counted_as_by_hand(folder):

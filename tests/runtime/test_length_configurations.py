@@ -10,10 +10,11 @@ from measured_cascade import write_measured
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
 from tangodistill import exporting, tuning
-from tangodistill.exporting import accepted, export
+from tangodistill.exporting import export
 from tangodistill.lengths.front import RECORD
 from tangodistill.models import DynamicTinyBertForSequenceClassification
 from tangodistill.runtime import engine_key
+from tangodistill.runtime.agreements import accepted
 from tangodistill.runtime.cascade_folder import EXPORT_RECORD, GRAPHS, read_cascade, write_record
 from tangodistill.runtime.choose import choose
 from tangodistill.runtime.engines import load_engine

@@ -7,8 +7,9 @@ from fake_engine import FakeEngine
 from measured_cascade import write_measured
 from test_span_tiers import CONTEXTS, LENGTH, QUESTIONS
 
-from tangodistill.exporting import accepted, export
+from tangodistill.exporting import export
 from tangodistill.modules.role_answers import joined
+from tangodistill.runtime.agreements import accepted
 from tangodistill.runtime.answers import readout_of
 from tangodistill.runtime.predictor import CascadePredictor
 from tangodistill.runtime.torch_engine import TorchEngine

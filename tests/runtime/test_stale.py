@@ -13,7 +13,7 @@ from test_exported_engines import exported
 
 from tangodistill import tuning
 from tangodistill.runtime import here
-from tangodistill.runtime.cascade_folder import GRAPHS, TierRecord, read_cascade, write_cascade, write_record
+from tangodistill.runtime.cascade_folder import EXPORT_RECORD, GRAPHS, TierRecord, read_cascade, write_cascade, write_record
 from tangodistill.runtime.choose import choose
 from tangodistill.runtime.exported import read_facts, write_facts
 from tangodistill.runtime.here import setup_here
@@ -53,6 +53,7 @@ def tuned(monkeypatch):
         def measured(texts, tier, key, threads, *_):
             return Timing(tier, key, threads, batch_size, per_s[tier - 1], 2 * per_s[tier - 1])
 
+        (folder / EXPORT_RECORD).write_text("[]")
         monkeypatch.setattr(tuning, "accepted", lambda folder, tier: [key])
         monkeypatch.setattr(tuning, "thread_counts", lambda cores: [threads])
         monkeypatch.setattr(tuning, "_time", measured)
@@ -223,6 +224,17 @@ def test_other_threads_are_measured_anew(folder, tuned, capsys):
     told = capsys.readouterr().out
     assert "The report role was measured with tier 1 on None threads in batches of 8, and it runs on 1 in" in told
     assert pd.read_parquet(folder / "calibration_predictions.parquet")["tier1_time_s"].nunique() > 1
+
+
+def test_formats_of_other_weights_are_not_tuned(folder, tuned):
+    tuned(folder)
+    rows = [{"tier": 1, "key": "torch-bf16", "refused": None, "role": "selection", "weights": "of others"}]
+    (folder / EXPORT_RECORD).write_text(json.dumps(rows))
+    with pytest.raises(UserError) as caught:
+        tune(str(folder))
+    assert str(caught.value) == (
+        f"{folder}/export.json is of other weights than {folder}/tier1 holds. Run `python -m tangodistill export` again."
+    )
 
 
 def test_what_was_tuned_with_other_weights_is_not_used(folder, tuned):
