@@ -116,7 +116,13 @@ def label(
         with Progress("label", len(rows), done=len(rows) - sum(len(rows[start:]) for start in waiting)) as progress:
             for start in waiting:
                 part = rows[start : start + SHARD_ROWS]
-                _save_array(_shard(shards, start), labeller.logits(part["text"], part.get("text_pair")))
+                logits = labeller.logits(part["text"], part.get("text_pair"))
+                if len(wrong := np.flatnonzero(~np.isfinite(logits).all(axis=1))):
+                    raise UserError(
+                        f"{transfer_set}, row {start + wrong[0]}: the teacher {teacher} gave no finite logits (nan, or "
+                        "larger than float16 holds), which no student can learn from."
+                    )
+                _save_array(_shard(shards, start), logits)
                 progress.advance(len(part["text"]))
     names = json.loads((shards / "label_names.json").read_text(encoding="utf-8"))
     features = Features({**rows.features, "logits": List(Value("float16"), length=len(names))})

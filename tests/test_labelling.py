@@ -108,6 +108,24 @@ def test_a_teacher_that_was_moved_is_the_same(transfer_set, teachers, tmp_path, 
     assert (logits_of(tmp_path / "cut")[:2] == 7).all()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_row_without_finite_logits_is_named(transfer_set, teachers, tmp_path, monkeypatch, value):
+    logits = labelling.Labeller.logits
+
+    def broken(labeller, texts, pairs=None):
+        found = logits(labeller, texts, pairs)
+        found[-1, 0] = value
+        return found
+
+    monkeypatch.setattr(labelling.Labeller, "logits", broken)
+    with pytest.raises(UserError) as error:
+        label(transfer_set, teachers[0], str(tmp_path / "out"))
+    assert str(error.value) == (
+        f"{transfer_set}, row 1: the teacher {teachers[0]} gave no finite logits (nan, or larger than float16 holds), "
+        "which no student can learn from."
+    )
+
+
 def test_an_encoder_is_no_teacher(transfer_set, tmp_path):
     encoder = write_encoder(tmp_path / "encoder")
     with pytest.raises(UserError, match="is an encoder without a trained classification head"):
