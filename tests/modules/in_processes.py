@@ -48,6 +48,10 @@ class Teacher(Reproducible, TeacherModule):
     pass
 
 
+class Student(Reproducible, StudentModule):
+    pass
+
+
 class Intermediate(Reproducible, TinyBertIntermediateModule):
     def place_teacher(self):
         """It stays in full precision too."""
@@ -85,7 +89,7 @@ def work(inputs: Path, run: Path, out: Path, **processes) -> None:
         fit(Teacher(str(inputs / name), lr=2e-3), TextData(dataset, BATCH), out / f"fitted_{name}", **processes)
     tiny = Intermediate(str(run / "teacher"), layers=1, hidden=16, heads=2, intermediate=32, lr=1e-3)
     students = {
-        "fitted_student": StudentModule(str(inputs / "glove.txt"), dropout=0, lr=5e-3),
+        "fitted_student": Student(str(inputs / "glove.txt"), dropout=0, lr=5e-3),
         "fitted_intermediate": tiny,
         "fitted_tinybert": TinyBert(str(out / "fitted_intermediate"), lr=1e-3),
         "fitted_dynamic": DynamicTinyBert(str(run / "teacher"), lr=1e-3),
