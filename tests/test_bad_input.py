@@ -152,7 +152,7 @@ def test_a_checkpoint_that_is_none(small, finished, refused, tmp_path, content):
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("model.safetensors", b"\x10\0\0\0\0\0\0\0{", "{folder}: model.safetensors can't be read (Error while "),
+        ("model.safetensors", b"\x10\0\0\0\0\0\0\0{", "{folder}/model.safetensors is cut off or damaged (Error while "),
         ("config.json", b"{", "no sequence classifier could be loaded from '{folder}': It looks like the config file "),
         ("tokenizer.json", b"{", "{folder}: its tokenizer cannot be read ("),
     ],
@@ -193,7 +193,7 @@ def cut(name):
 @pytest.mark.parametrize(
     "stage, name, message",
     [
-        ("label", "teacher/model.safetensors", "OUT/teacher: model.safetensors can't be read (Error while"),
+        ("label", "teacher/model.safetensors", "OUT/teacher/model.safetensors is cut off or damaged (Error while"),
         ("label", "augment/data-00000-of-00001.arrow", "OUT/augment: a file of this transfer set is gone or damaged ("),
         ("student", "label/manifest.json", "OUT/label: a file of this transfer set is gone or damaged ("),
         ("cascade", "student/model.safetensors", "OUT/student/model.safetensors is cut off or damaged ("),
