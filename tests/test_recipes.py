@@ -26,13 +26,15 @@ GENERATORS = {
     "lm": ["num_samples=100", "max_new_tokens=40"],
     "mask_fill": ["draws_per_text=3", "model={parts}/masked", "glove={parts}/glove.txt"],
 }
+STUDENT = ["trainer.max_epochs=2", "trainer.accelerator=cpu", "model.lr=5e-3", "data.batch_size=32"]
 QUICK = {
     "teacher": FIT,
     "second_tier": FIT,
     "language_model": ["model.pretrained=null", *SMALL_LM, "trainer.max_epochs=2", "trainer.accelerator=cpu"],
     "augment": ["workers=1"],
     "intermediate": [*FIT, "trainer.max_epochs=1", "model.start=random", *TINY],
-    "student": ["trainer.max_epochs=2", "trainer.accelerator=cpu", "model.lr=5e-3", "data.batch_size=32"],
+    "student": STUDENT,
+    "student_paper": STUDENT,
     "deebert": [*FIT, "trainer.max_epochs=1"],
     "dynamic": [*FIT, "trainer.max_epochs=1"],
     "lengths": ["examples=20", "iterations=1"],
