@@ -146,6 +146,8 @@ class CascadeModule(L.LightningModule):
         name, precision, lengths = split_key(choice.key)
         model, exported = Path(self.folders[choice.tier - 1]), Path(f"{self.exported}/tier{choice.tier}")
         if choice.contents != engine_contents(model, exported, choice.key):
+            # a tier that is damaged, or has other labels, says so itself
+            self.readout.of(load_engine(model, "torch", "fp32", self.task.max_length))
             raise UserError(
                 f"{self.tuned} was measured with another tier {choice.tier}: {model} or its graphs have changed since. "
                 "Run `python -m tangodistill tune` again."
