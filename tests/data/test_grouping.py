@@ -75,7 +75,7 @@ def test_texts_without_a_rare_window_take_time_in_proportion_to_their_number():
     rng = np.random.default_rng(0)
     texts = [" ".join(row) for row in rng.choice([f"w{i}" for i in range(6)], (60_000, 11))]
     text_groups(texts[:100])
-    assert seconds(texts) < 24 * min(seconds(texts[:5_000]) for _ in range(3))  # 12 times as many
+    assert seconds(texts) < 48 * min(seconds(texts[:5_000]) for _ in range(3))  # 12 times as many; 144 were quadratic
 
 
 def test_short_texts_are_tied_only_by_equality():

@@ -31,7 +31,8 @@ def write_measured(folder, record, tiers, texts):
             "text": texts,
         }
     )
-    write_table(folder, "calibration_predictions", rows, setup)
+    for name in ("calibration_predictions", "predictions"):
+        write_table(folder, name, rows, setup)
     rows[["text", "label"]].to_parquet(folder / "selection_examples.parquet")
     batches = pd.DataFrame(
         [

@@ -264,7 +264,7 @@ def earlier(folder):
     del record["calibrated"], record["tuned_on"]
     record |= {"format_version": 1, "cpu": "AMD EPYC", "calibrated_with": ["torch-fp32", "torch-fp32"]}
     path.write_text(json.dumps(record))
-    for name in ("calibration_predictions", "batch_times", "operating_points"):
+    for name in ("calibration_predictions", "predictions", "batch_times", "operating_points"):
         table = pd.read_parquet(folder / f"{name}.parquet")
         table.attrs = {}
         table.to_parquet(folder / f"{name}.parquet")
