@@ -113,7 +113,8 @@ def label(
     if waiting:
         labeller = Labeller(teacher, batch_size, max_length, label_names, trust_remote_code)
         write_json(shards / "label_names.json", labeller.label_names)
-        with Progress("label", len(rows), done=len(rows) - sum(len(rows[start:]) for start in waiting)) as progress:
+        left = sum(min(SHARD_ROWS, len(rows) - start) for start in waiting)
+        with Progress("label", len(rows), done=len(rows) - left) as progress:
             for start in waiting:
                 part = rows[start : start + SHARD_ROWS]
                 logits = labeller.logits(part["text"], part.get("text_pair"))

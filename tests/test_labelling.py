@@ -81,6 +81,20 @@ def test_what_was_cut_off_goes_on(transfer_set, teachers, tmp_path, monkeypatch)
     assert not (tmp_path / "cut" / ".shards").exists()
 
 
+def test_what_went_on_counts_what_was_done_before(transfer_set, teachers, tmp_path, monkeypatch):
+    shown = []
+
+    class Recorded(labelling.Progress):
+        def __exit__(self, *raised):
+            shown.append((self._first, self.done, self.total))
+            super().__exit__(*raised)
+
+    cut_off(transfer_set, teachers[0], tmp_path, monkeypatch)
+    monkeypatch.setattr(labelling, "Progress", Recorded)
+    label(transfer_set, teachers[0], str(tmp_path))
+    assert shown == [(2, len(TEXTS), len(TEXTS))]
+
+
 def test_what_another_teacher_left_is_not_taken_over(transfer_set, teachers, tmp_path, monkeypatch):
     cut_off(transfer_set, teachers[0], tmp_path / "cut", monkeypatch)
     for name in ("cut", "whole"):

@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from time import perf_counter, process_time
 
-SHORTEST_S = 0.1  # that is judged: the system counts in hundredths of a second
+SHORTEST_S = 0.3  # that is judged: the system counts in hundredths of a second, of each core and kind of work
 MOST_OTHERS = 0.2  # of the cores
 MOST_STEAL = 0.1
 MOST_WAITING = 0.1

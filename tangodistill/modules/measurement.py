@@ -18,7 +18,7 @@ from tangodistill.modules.role_answers import RoleAnswers
 from tangodistill.progress import Progress
 from tangodistill.runtime.answers import Readout
 from tangodistill.runtime.engines import Engine
-from tangodistill.runtime.served import BOTH, FIRST, alone, one_at_a_time, rows_of, time_columns
+from tangodistill.runtime.served import ServedTimes, alone, is_turn, one_at_a_time, rows_of
 
 Runs = Mapping[str, Callable[[int], object]]
 """By name, calls that take the place of an example among the timed ones."""
@@ -109,7 +109,7 @@ def _batch1_passes(engines: TimedEngines, timed: RoleAnswers, repeats: int, titl
 
 def _frame(answers: RoleAnswers, passes: Passes, sample: TimedSample) -> pd.DataFrame:
     """The rows of predictions.parquet: an example that isn't `timed` has the times of one that stands for it."""
-    times = {name: sample.spread(column) for name, column in time_columns(passes.seconds).items()}
+    times = {name: sample.spread(column) for name, column in ServedTimes.of(passes.seconds).columns.items()}
     return answers.frame({**times, "timed": sample.timed})
 
 
@@ -130,11 +130,11 @@ def _batch_times(
             sizes = {tier: best[int(tier)] for tier in served}
             times = time_batch_sizes(served, sizes, len(timed), repeats, progress.advance)
     best.setdefault(REFERENCE_TIER, best[2])
-    first_s, both_s = (passes.seconds[name].sum(axis=1) for name in (FIRST, BOTH))
+    one_by_one, loaded = ServedTimes.of(passes.seconds), any(map(is_turn, passes.under_load))
     single = [
-        BatchTime(str(tier), 1, repeat, len(timed), float(seconds), bool({FIRST, BOTH} & passes.under_load))
-        for tier, added in ((1, first_s), (2, np.maximum(both_s - first_s, 1e-6)))
-        for repeat, seconds in enumerate(added)
+        BatchTime(str(tier), 1, repeat, len(timed), float(seconds), loaded)
+        for tier, added in ((1, one_by_one.first), (2, one_by_one.second))
+        for repeat, seconds in enumerate(added.sum(axis=1))
     ]
     frame = pd.DataFrame([*single, *(time for time in times if time.batch_size > 1 or time.tier == "0")])
     return best, frame.astype({"tier": int})

@@ -19,6 +19,8 @@ class OnnxEngine(ExportedEngine):
         options.log_severity_level = 3
         options.intra_op_num_threads = self.threads or self.cores
         options.inter_op_num_threads = 1
+        # or this tier's threads spin on for a while beside the next tier's, which then takes twice the time
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         return lambda: onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
     def _forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:

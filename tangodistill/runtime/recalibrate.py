@@ -16,7 +16,7 @@ from tangodistill.runtime.cascade_folder import CascadeRecord
 from tangodistill.runtime.engine_key import split_key
 from tangodistill.runtime.engines import Engine, recorded_engine
 from tangodistill.runtime.measured_files import read_table, write_table
-from tangodistill.runtime.served import one_at_a_time, time_columns
+from tangodistill.runtime.served import ServedTimes, one_at_a_time
 from tangodistill.runtime.setup import Setup
 from tangodistill.runtime.tuned import Timing, fastest_alone_here, refuse_others, tuned_for_this_cpu
 from tangodistill.user_error import UserError
@@ -73,7 +73,7 @@ def _served_times(
         passes = time_each(runs, len(rows), repeats=1, between=progress.advance)
     if passes.under_load:
         print("Warning: other work took part of this machine, so the times are not to be trusted.")
-    times = {name: sample.spread(column) for name, column in time_columns(passes.seconds).items()}
+    times = {name: sample.spread(column) for name, column in ServedTimes.of(passes.seconds).columns.items()}
     return {**times, "timed": sample.timed}
 
 

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -11,8 +13,9 @@ from tangodistill.runtime.predictor import CascadePredictor
 
 NEVER, ALWAYS = -math.inf, math.inf
 """Thresholds that defer nothing, and everything."""
-FIRST, BOTH, REFERENCE = "tier 1", "tier 1 and tier 2", "tier 2 alone"
-"""Names of what is timed one example at a time: answered by the first tier, deferred, and without a cascade."""
+REFERENCE = "tier 2 alone"
+"""Name of what is timed without a cascade."""
+TURNS = 5  # of which an example is deferred in one
 LEAST_S = 1e-6  # that tier 2 adds: the difference of two times, each with its noise
 
 
@@ -42,27 +45,69 @@ def alone(engine: Engine, readout: Readout, paired: bool, batch_size: int = 1) -
 def one_at_a_time(
     engines: Sequence[Engine], reference: Engine, readout: Readout, texts: Sequence[str], pairs: Sequence[str] | None
 ) -> dict[str, Callable[[int], object]]:
-    """By name, calls that take an example's index: the cascade where it never and where it always defers, and the
-    second tier alone, by the engine that is its fastest for one example at a time."""
+    """By name, calls that take an example's index: the cascade in several turns, and the second tier alone, by the
+    engine that is its fastest for one example at a time.
+
+    In a turn every fifth example is deferred, and over all turns each once. So a deferred example comes after some
+    that were not, as in use: a second tier that had just run has its weights in the cache and its threads awake, and
+    was up to a fifth faster.
+    """
     rows, paired = rows_of(texts, pairs), pairs is not None
     cascade, single = serving(engines, readout, paired), alone(reference, readout, paired)
-    return {
-        FIRST: lambda i: cascade.predict(rows[i], NEVER),
-        BOTH: lambda i: cascade.predict(rows[i], ALWAYS),
-        REFERENCE: lambda i: single.predict(rows[i]),
-    }
+
+    def turn(number: int) -> Callable[[int], object]:
+        return lambda i: cascade.predict(rows[i], ALWAYS if _is_deferred(i, number) else NEVER)
+
+    turns = {_turn(number): turn(number) for number in range(TURNS)}
+    return {**turns, REFERENCE: lambda i: single.predict(rows[i])}
 
 
-def time_columns(seconds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Columns (n,) of predictions.parquet from the passes (repeats, n) of `one_at_a_time`.
+@dataclass(frozen=True)
+class ServedTimes:
+    """Seconds (repeats, n) of n examples, one at a time, by `one_at_a_time`.
 
-    >>> passes = {FIRST: np.array([[1.0], [3.0]]), BOTH: np.array([[9.0], [11.0]]), REFERENCE: np.array([[7.0], [7.0]])}
-    >>> {name: column.tolist() for name, column in time_columns(passes).items()}
-    {'tier1_time_s': [2.0], 'tier2_time_s': [8.0], 'second_only_time_s': [7.0]}
+    >>> turns = np.full((TURNS, 1, 6), 1.0)
+    >>> turns[np.arange(6) % TURNS, 0, np.arange(6)] = 9.0  # where each is deferred
+    >>> times = ServedTimes.of({**{_turn(t): turns[t] for t in range(TURNS)}, REFERENCE: np.full((1, 6), 7.0)})
+    >>> times.first.tolist() == [[1.0] * 6], times.second.tolist() == [[8.0] * 6]
+    (True, True)
     """
-    first, both, reference = (seconds[name].mean(axis=0) for name in (FIRST, BOTH, REFERENCE))
-    return {
-        "tier1_time_s": first,
-        "tier2_time_s": np.maximum(both - first, LEAST_S),
-        "second_only_time_s": reference,
-    }
+
+    first: np.ndarray
+    """Of the first tier, where its answer stands."""
+    second: np.ndarray
+    """That the second tier adds where the example is deferred."""
+    reference: np.ndarray
+    """Of the second tier alone."""
+
+    @classmethod
+    def of(cls, seconds: Mapping[str, np.ndarray]) -> Self:
+        """From the passes of `one_at_a_time`, by its names."""
+        turns = np.stack([seconds[_turn(number)] for number in range(TURNS)])
+        examples = np.arange(turns.shape[2])
+        deferred = np.stack([_is_deferred(examples, number) for number in range(TURNS)])[:, None]
+        both = turns.sum(axis=0, where=deferred)
+        first = turns.sum(axis=0, where=~deferred) / (TURNS - 1)
+        return cls(first, np.maximum(both - first, LEAST_S), seconds[REFERENCE])
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Columns (n,) of predictions.parquet."""
+        return {
+            "tier1_time_s": self.first.mean(axis=0),
+            "tier2_time_s": self.second.mean(axis=0),
+            "second_only_time_s": self.reference.mean(axis=0),
+        }
+
+
+def is_turn(name: str) -> bool:
+    """Whether a name of `one_at_a_time` is of the cascade."""
+    return name.startswith("cascade, ")
+
+
+def _turn(number: int) -> str:
+    return f"cascade, turn {number + 1}"
+
+
+def _is_deferred(example: int | np.ndarray, turn: int) -> bool | np.ndarray:
+    return example % TURNS == turn

@@ -99,11 +99,11 @@ def test_what_is_too_short_is_not_judged_alone_but_added_up(system):
     watch = LoadWatch()
     for _ in range(4):
         with watch:
-            system.work(0.04, others=1.0)
+            system.work(0.1, others=1.0)
         system.work(1.0)  # between the spans
-    assert watch.load.busy and watch.load.wall_s == pytest.approx(0.16)
+    assert watch.load.busy and watch.load.wall_s == pytest.approx(0.4)
     with LoadWatch() as watch:
-        system.work(0.04, others=1.0)
+        system.work(0.1, others=1.0)
     assert not watch.load.busy
 
 
@@ -126,7 +126,7 @@ def test_a_disturbed_pass_is_taken_once_more_and_then_marked(system):
 
 
 def test_many_short_passes_are_judged_together(system):
-    passes = time_interleaved({"a": lambda: system.work(0.03, others=1.0)}, repeats=5)
+    passes = time_interleaved({"a": lambda: system.work(0.08, others=1.0)}, repeats=5)
     assert passes.under_load == {"a"}
 
 

@@ -12,7 +12,7 @@ from tangodistill.modules.measurement import REFERENCE_TIER, TimedEngines, time_
 from tangodistill.modules.real_runs import different_answers, references, run_for_real
 from tangodistill.modules.role_answers import LabelAnswers
 from tangodistill.runtime.answers import LabelReadout
-from tangodistill.runtime.served import alone, serving
+from tangodistill.runtime.served import alone, is_turn, one_at_a_time, serving
 
 NAMES = ("no", "yes")
 READOUT = LabelReadout(NAMES)
@@ -104,6 +104,27 @@ def test_a_time_is_that_of_the_whole_call_and_of_the_engines_that_were_tuned_for
     assert second_only["time_s"] == pytest.approx(frame["second_only_time_s"].sum())
     assert second_only["time_best_batch_s"] == timing.second_only_best_batch_s
     assert times.under_load == []
+
+
+def test_a_deferred_example_comes_after_some_that_were_not(clock):
+    """As in use, where the second tier's weights have left the cache and its threads sleep."""
+    engines, answers = made(clock)
+    first, second = engines.tiers
+    turns = [
+        run
+        for name, run in one_at_a_time(engines.tiers, engines.single, READOUT, answers.texts, None).items()
+        if is_turn(name)
+    ]
+    deferred = []
+    for run in turns:
+        first.asked.clear(), second.asked.clear()
+        for i in range(N):
+            run(i)
+        assert first.asked == answers.texts
+        places = [answers.texts.index(text) for text in second.asked]
+        assert set(np.diff(places)) == {5}
+        deferred += places
+    assert sorted(deferred) == list(range(N))
 
 
 def test_a_sample_is_timed_and_stands_for_all(clock, monkeypatch):
