@@ -28,9 +28,9 @@ from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.outcomes import ClassOutcomes, Outcomes, outcomes_of
 from tangodistill.cascade.sweep import Sweep
 from tangodistill.cascade.threshold_grid import threshold_grid
-from tangodistill.runtime.answers import readout_of
-from tangodistill.runtime.cascade_folder import read_cascade
-from tangodistill.runtime.measured_files import read_metric
+from tangodistill.predictor.answers import readout_of
+from tangodistill.predictor.cascade_folder import read_cascade
+from tangodistill.tuning.measured_files import read_metric
 
 KINDS = ("plain", "certified")
 

@@ -17,12 +17,12 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from tangodistill.augment.labelling import Labeller, label
 from tangodistill.data.length_batches import length_batches
 from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.data.transfer import load_transfer_set, write_transfer_set
-from tangodistill.hardware import has_bfloat16
-from tangodistill.labelling import Labeller, label
 from tangodistill.latency.machine import describe_machine
+from tangodistill.models.device import has_bfloat16
 from tangodistill.models.inputs import tensors
 
 BATCH_SIZE, MAX_LENGTH = 64, 128

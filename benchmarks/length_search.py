@@ -23,16 +23,16 @@ import torch
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
+from tangodistill.engines.torch_engine import TorchEngine
 from tangodistill.latency.load import LoadWatch
 from tangodistill.latency.machine import describe_machine
-from tangodistill.lengths.evolution import BROOD, generations
-from tangodistill.lengths.pareto import hypervolume, pareto_front
-from tangodistill.lengths.search import Evaluate, evaluation
 from tangodistill.models import DynamicTinyBertForSequenceClassification
 from tangodistill.models.dynamic_tinybert import DynamicBert, DynamicTinyBertForQuestionAnswering
 from tangodistill.models.length_configuration import Lengths, sample
-from tangodistill.runtime.torch_engine import TorchEngine
-from tangodistill.scored_examples import ScoredExamples
+from tangodistill.tuning.length_evolution import BROOD, generations
+from tangodistill.tuning.pareto import hypervolume, pareto_front
+from tangodistill.tuning.scored_examples import ScoredExamples
+from tangodistill.tuning.search import Evaluate, evaluation
 
 KEPT = 0.8  # share of the full network's score, below which nothing counts
 STEPS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1)

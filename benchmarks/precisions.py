@@ -17,8 +17,8 @@ import numpy as np
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
-from tangodistill.runtime.agreements import accepted
-from tangodistill.tier_pair import TierPair
+from tangodistill.tuning.agreements import accepted
+from tangodistill.tuning.tier_pair import TierPair
 
 REFERENCE = "torch-fp32"
 Outputs = dict[tuple[int, str], np.ndarray]  # (tier, format) -> (n, k), as the cascade reads them

@@ -20,10 +20,11 @@ import torch
 from torch import nn
 
 from tangodistill.data.length_batches import tokens_per_text
+from tangodistill.engines.engine import Engine
+from tangodistill.engines.loading import recorded_engine
+from tangodistill.engines.tier_folder import load_tier
 from tangodistill.latency.machine import cpu_model
-from tangodistill.runtime.cascade_folder import read_cascade
-from tangodistill.runtime.engines import Engine, recorded_engine
-from tangodistill.runtime.tier_folder import load_tier
+from tangodistill.predictor.cascade_folder import read_cascade
 
 
 def peak_gflops(precision: str, size: int = 2048, repeats: int = 10) -> float:

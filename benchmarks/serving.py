@@ -29,18 +29,20 @@ from tangodistill.cascade.exits import exit_points
 from tangodistill.cascade.speedup import point_keeping
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
+from tangodistill.engines.early_exit import EarlyExitEngine
+from tangodistill.engines.engine import Engine, label_columns
+from tangodistill.engines.exported import GRAPH_OF
+from tangodistill.engines.graphs import write_int8
+from tangodistill.engines.loading import load_engine, recorded_engine
+from tangodistill.engines.tier_record import GRAPHS
 from tangodistill.latency.batch_size import find_batch_sizes
 from tangodistill.latency.machine import describe_machine, library_versions
 from tangodistill.latency.timer import time_interleaved
-from tangodistill.runtime.answers import Readout
-from tangodistill.runtime.cascade_folder import GRAPHS, read_cascade
-from tangodistill.runtime.early_exit import EarlyExitEngine
-from tangodistill.runtime.engines import Engine, label_columns, load_engine, recorded_engine
-from tangodistill.runtime.exported import GRAPH_OF
-from tangodistill.runtime.graphs import write_int8
-from tangodistill.runtime.predictor import CascadePredictor
-from tangodistill.runtime.served import alone, rows_of
-from tangodistill.tier_pair import TierPair
+from tangodistill.predictor.answers import Readout
+from tangodistill.predictor.cascade_folder import read_cascade
+from tangodistill.predictor.predictor import CascadePredictor
+from tangodistill.predictor.served import alone, rows_of
+from tangodistill.tuning.tier_pair import TierPair
 
 SEARCHED = 400  # texts that batch sizes are searched on
 Row = str | tuple[str, str]

@@ -8,8 +8,8 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "CascadePredictor": "tangodistill.runtime.predictor",
-    "Prediction": "tangodistill.runtime.answers",
+    "CascadePredictor": "tangodistill.predictor.predictor",
+    "Prediction": "tangodistill.predictor.answers",
     "BiLSTMConfig": "tangodistill.models.bilstm",
     "BiLSTMForSequenceClassification": "tangodistill.models.bilstm",
     "UserError": "tangodistill.user_error",

@@ -2,7 +2,7 @@
 
 import sys
 
-from tangodistill import cli
+from tangodistill.cli import main as cli
 from tangodistill.latency.cores import tell_openmp
 
 

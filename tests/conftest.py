@@ -16,10 +16,24 @@ settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
 
 
+pytest_plugins = ["finished_run", "small_training", "tiny_tiers"]
+
+
+@pytest.fixture(scope="module")
+def few_draws():
+    """A few draws of the bootstrap do for tests of what is written or shown."""
+    from tangodistill.cascade import intervals
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals, "MOST_DRAWS", 20)
+        patch.setattr(intervals, "FEWEST_DRAWS", 20)
+        yield
+
+
 @pytest.fixture
 def refused(capfd, monkeypatch):
     """The message of a command line that the user got wrong."""
-    from tangodistill import cli
+    from tangodistill.cli import main as cli
 
     monkeypatch.setattr(logging, "raiseExceptions", False)  # Lightning logs to the stderr of the test before
 

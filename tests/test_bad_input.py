@@ -6,7 +6,8 @@ import shutil
 import pytest
 from small_run import SmallRun
 
-from tangodistill import CascadePredictor, cli
+from tangodistill import CascadePredictor
+from tangodistill.cli import main as cli
 
 ODD = [
     *("", "   ", "\0", "a\0b bad", "🎬🎬 lovely", "فيلم جميل lovely", "\u200fעברית\u200f bad"),

@@ -16,7 +16,8 @@ from small_run import SmallRun
 COMMAND = """
 import sys
 from datetime import timedelta
-from tangodistill import cli, labelling
+from tangodistill.cli import main as cli
+from tangodistill.augment import labelling
 from tangodistill.augment import plan
 from tangodistill.modules import trained
 plan.ROWS_PER_SHARD = {"rules": 20}

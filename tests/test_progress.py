@@ -126,7 +126,7 @@ def test_other_libraries_draw_no_frames_into_a_file(terminal):
     code = f"""
 import sys
 sys.stdout.isatty = lambda: {terminal}
-from tangodistill import cli
+from tangodistill.cli import main as cli
 cli.main(["--version"])
 from tqdm.auto import tqdm
 list(tqdm([1]))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from small_run import SmallRun
 
-from tangodistill import cli
+from tangodistill.cli import main as cli
 from tangodistill.models.load import load_classifier
 
 

@@ -3,8 +3,8 @@
 import pytest
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args, load_sweep_config
 
-from tangodistill import verbs
-from tangodistill.recipe import shipped_recipes
+from tangodistill.cli import verbs
+from tangodistill.recipe.reading import shipped_recipes
 
 SWEEP = load_sweep_config(str(shipped_recipes()["sst2"] / "sweep.yaml"))
 
@@ -24,7 +24,7 @@ def test_each_trial_is_a_command_line_that_fit_accepts(pick):
 
 
 def test_a_flag_of_a_trial_wins_over_the_file():
-    from tangodistill.modules.trainer_cli import TrainerCLI
+    from tangodistill.cli.trainer import TrainerCLI
 
     file = str(shipped_recipes()["sst2"] / "student.yaml")
     flags = ["--model.init_args.lr=0.00042", "--trainer.default_root_dir=runs/sst2/sweep"]

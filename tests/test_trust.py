@@ -8,14 +8,14 @@ import torch
 from separable import write_encoder, write_table
 from transformers import BertConfig, BertForSequenceClassification
 
-from tangodistill import cli
 from tangodistill.augment.causal_model import Writer
+from tangodistill.augment.labelling import Labeller
 from tangodistill.augment.masked_model import _read
+from tangodistill.cli import main as cli
 from tangodistill.data.tokenize import load_tokenizer
-from tangodistill.labelling import Labeller
+from tangodistill.engines.tier_folder import load_tier
 from tangodistill.models.load import load_classifier, load_span_model
-from tangodistill.overrides import is_trained
-from tangodistill.runtime.tier_folder import load_tier
+from tangodistill.recipe.overrides import is_trained
 from tangodistill.user_error import UserError
 
 NAMES = ["negative", "positive"]

@@ -9,9 +9,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from tangodistill.augment.sample_lm import SampleLmConfig
+from tangodistill.data.hub_access import spare_the_wait
 from tangodistill.data.language_text import CONDITIONING, PREFIXES, to_lines
 from tangodistill.data.packages import resolve
-from tangodistill.hub_access import spare_the_wait
 from tangodistill.user_error import UserError
 
 COMPACT_AT = 0.8  # share of a batch still being written below which the finished rows are taken out

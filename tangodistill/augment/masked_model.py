@@ -14,10 +14,10 @@ from tokenizers import models as piece_models
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BatchEncoding
 from transformers.utils import logging
 
+from tangodistill.data.hub_access import spare_the_wait
 from tangodistill.data.packages import resolve
-from tangodistill.hardware import best_device, has_bfloat16
-from tangodistill.hub_access import spare_the_wait
-from tangodistill.positions import position_limit
+from tangodistill.models.device import best_device, has_bfloat16
+from tangodistill.models.positions import position_limit
 from tangodistill.user_error import UserError
 
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 16_384}

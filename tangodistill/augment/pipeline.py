@@ -27,7 +27,7 @@ from tangodistill.augment.selection import Limits, kept_tables, select
 from tangodistill.augment.shards import Shard, text_hashes, write_shard
 from tangodistill.augment.tagger import tagger_name
 from tangodistill.augment.workers import worker_map
-from tangodistill.contents import model_hash
+from tangodistill.data.contents import model_hash
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import HELD_OUT, Roles, load_roles
 from tangodistill.data.transfer import MANIFEST, load_transfer_set, write_transfer_set

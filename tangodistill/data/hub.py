@@ -8,8 +8,8 @@ from datasets import load_dataset
 from datasets.naming import camelcase_to_snakecase
 from huggingface_hub import HfApi
 
+from tangodistill.data.hub_access import spare_the_wait
 from tangodistill.data.tables import Table, class_names_of
-from tangodistill.hub_access import spare_the_wait
 from tangodistill.progress import Progress, on_terminal
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError

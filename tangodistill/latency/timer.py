@@ -11,7 +11,6 @@ import numpy as np
 
 from tangodistill.latency.load import Load, LoadWatch
 
-
 Between = Callable[[], object]
 """Called after each run, outside its time (for a progress bar)."""
 

@@ -15,7 +15,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from tangodistill.hub_access import spare_the_wait
+from tangodistill.data.hub_access import spare_the_wait
 from tangodistill.models.checkpoint import check_files, check_fit, check_kind
 from tangodistill.progress import Progress, on_terminal
 from tangodistill.user_error import UserError

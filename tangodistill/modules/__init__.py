@@ -1,7 +1,6 @@
-"""LightningModules that train and measure the tiers, and the data modules that feed them."""
+"""LightningModules that train the tiers, and the data modules that feed them."""
 
-from tangodistill.modules.cascade import CascadeModule
-from tangodistill.modules.datamodules import CascadeData, TextData, TransferData
+from tangodistill.modules.datamodules import TextData, TransferData
 from tangodistill.modules.deebert import DeeBertModule
 from tangodistill.modules.dynamic_span import DynamicSpanModule
 from tangodistill.modules.dynamic_tinybert import DynamicTinyBertModule
@@ -18,8 +17,6 @@ from tangodistill.modules.teacher import TeacherModule
 from tangodistill.modules.tinybert import TinyBertIntermediateModule, TinyBertModule
 
 __all__ = [
-    "CascadeData",
-    "CascadeModule",
     "DeeBertModule",
     "DynamicSpanModule",
     "DynamicTinyBertModule",

@@ -117,24 +117,3 @@ class EvaluationBatches:
     def __iter__(self) -> Iterator[Batch]:
         for rows in self.plan:
             yield {**tensors(self.texts.batch(rows)), **self.targets(rows)}
-
-
-class RawBatches:
-    """Untokenised columns, a slice of all of them at a time; every process gets every row.
-
-    Args:
-        columns: n values each, or None where the data has no such column.
-        batch_size: rows in a slice.
-    """
-
-    def __init__(self, columns: Mapping[str, list[Any] | None], batch_size: int):
-        self.columns, self.batch_size = columns, batch_size
-        self.starts = range(0, max(len(column) for column in columns.values() if column is not None), batch_size)
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def __iter__(self) -> Iterator[Batch]:
-        for start in self.starts:
-            end = start + self.batch_size
-            yield {name: column[start:end] if column else None for name, column in self.columns.items()}

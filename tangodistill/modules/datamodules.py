@@ -1,4 +1,4 @@
-"""Data modules: labelled text for the teacher, the transfer set for the student, raw text for the cascade."""
+"""Data modules: labelled text for the teacher, the transfer set for the student."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import Roles, load_roles
 from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.data.transfer import MASK_TOKEN, load_transfer_set, teacher_logits
-from tangodistill.modules.batches import EvaluationBatches, RawBatches, Targets, TrainBatches
+from tangodistill.modules.batches import EvaluationBatches, Targets, TrainBatches
 from tangodistill.modules.kinds import check_kinds
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
@@ -24,7 +24,7 @@ def columns(rows: Dataset) -> tuple[list[str], list[str] | None]:
 
 
 class RoleData(L.LightningDataModule):
-    """What the three data modules share: the roles of one data set, read once."""
+    """What the data modules share: the roles of one data set, read once."""
 
     def __init__(self, dataset: DatasetConfig, batch_size: int, seed: int = 0):
         super().__init__()
@@ -157,32 +157,3 @@ class TransferData(RoleData):
             self._tokenised(self.transfer, meant=[MASK_TOKEN]),
             lambda i: {"teacher_logits": torch.from_numpy(logits[i].astype(np.float32))},
         )
-
-
-class CascadeData(RoleData):
-    """Raw text for the cascade: the calibration role, then the report role.
-
-    Args:
-        dataset: the labelled data.
-        batch_size: texts handed to the engines at a time; the engines cut their own batches.
-    """
-
-    def __init__(self, dataset: DatasetConfig, batch_size: int = 4096):
-        super().__init__(dataset, batch_size)
-
-    def _raw(self, role: str) -> RawBatches:
-        rows = getattr(self.roles, role)
-        texts, pairs = columns(rows)
-        wanted = {"gold": rows["answers"][:]} if self.task.kind == "spans" else {"labels": rows["label"][:]}
-        named = {"texts": texts, "pairs": pairs, "example_ids": rows["example_id"][:]}
-        named["groups"] = self.roles.groups(role).tolist()
-        return RawBatches({**named, **wanted}, self.batch_size)
-
-    def val_dataloader(self) -> list[RawBatches]:
-        return [self._raw("calibration"), self._raw("report")]
-
-    def test_dataloader(self) -> list[RawBatches]:
-        return self.val_dataloader()
-
-    def predict_dataloader(self) -> RawBatches:
-        return self._raw("report")

@@ -11,13 +11,13 @@ from tangodistill.data.tokenize import load_tokenizer
 from tangodistill.losses import soft_span_cross_entropy
 from tangodistill.models.dynamic_tinybert import DynamicTinyBertForQuestionAnswering
 from tangodistill.models.load import load_span_model
+from tangodistill.models.outputs import tier_outputs
+from tangodistill.models.positions import position_limit
 from tangodistill.modules.frozen import place_frozen
 from tangodistill.modules.length_drop import LengthDropTraining
 from tangodistill.modules.sandwich import Divergence, SubNetwork
 from tangodistill.modules.span import INPUTS, SpanModule, span_logits
 from tangodistill.modules.span_student import frozen_span_teacher
-from tangodistill.positions import position_limit
-from tangodistill.runtime.torch_engine import tier_outputs
 
 
 class DynamicSpanModule(LengthDropTraining, SpanModule):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from tangodistill.hardware import has_bfloat16
+from tangodistill.models.device import has_bfloat16
 
 
 def frozen(teacher: nn.Module) -> tuple[nn.Module]:

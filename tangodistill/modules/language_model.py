@@ -19,17 +19,17 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from tangodistill.data.hub_access import spare_the_wait
 from tangodistill.data.language_text import CONDITIONING, PREFIXES, SEPARATOR, to_lines
 from tangodistill.data.packages import resolve
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.tokenize import TextEncoder, TokenizedTexts
-from tangodistill.hub_access import spare_the_wait
 from tangodistill.models.load import quietly
+from tangodistill.models.positions import position_limit
 from tangodistill.modules.batches import EvaluationBatches, TrainBatches
 from tangodistill.modules.datamodules import RoleData, columns
 from tangodistill.modules.processes import gathered
 from tangodistill.modules.trained import TrainedModule
-from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 END = "<|endoftext|>"

@@ -9,11 +9,11 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForMaskedLM
 
 from tangodistill.data.tokenize import TokenizedTexts
+from tangodistill.models.positions import position_limit
 from tangodistill.modules.datamodules import columns
 from tangodistill.modules.language_model import load_language_model
 from tangodistill.modules.processes import gathered
 from tangodistill.modules.trained import TrainedModule
-from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 

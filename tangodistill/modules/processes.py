@@ -1,18 +1,8 @@
-"""What the processes of one run do together: gather results, share a forward pass, wait for the first of them.
+"""What the processes of one training know of each other; in a run of one process it is what it would be without."""
 
-In a run of one process each of these is what it would be without them.
-"""
-
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
-import numpy as np
 from torch import distributed
-
-from tangodistill.data.length_batches import length_batches
-from tangodistill.runtime.engines import Engine
 
 
 def several() -> bool:
@@ -30,34 +20,3 @@ def gathered(own: Any) -> list[Any]:
     values = [None] * distributed.get_world_size()
     distributed.all_gather_object(values, own)
     return values
-
-
-def shared_outputs(engine: Engine, texts: Sequence[str], pairs: Sequence[str] | None, batch_size: int) -> np.ndarray:
-    """Outputs (n, k) of all examples in every process, each batch run by one of them.
-
-    The batches are those of one process, so the outputs are too.
-    """
-    if not several():
-        return engine.outputs(texts, pairs, batch_size)
-    plan = length_batches(engine.lengths(texts, pairs), batch_size, engine.facts.exact_length)
-    own = [row for rows in plan[distributed.get_rank() :: distributed.get_world_size()] for row in rows]
-    part = engine.outputs([texts[i] for i in own], [pairs[i] for i in own] if pairs else None, batch_size)
-    outputs = np.empty((len(texts), engine.facts.outputs), np.float32)
-    for rows, answers in gathered((own, part)):
-        outputs[rows] = answers
-    return outputs
-
-
-@contextmanager
-def others_wait() -> Iterator[None]:
-    """Whoever has nothing to do inside waits at the end, asleep, until the last one is through.
-
-    A group of its own, because the usual one gives up after half an hour.
-    """
-    if not several():
-        yield
-        return
-    group = distributed.new_group(backend="gloo", timeout=timedelta(days=365))
-    yield
-    distributed.barrier(group)
-    distributed.destroy_process_group(group)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tangodistill.data.spans import SpanAnswers, answers_of, best_spans
 from tangodistill.metrics import squad
+from tangodistill.models.outputs import tier_outputs
 from tangodistill.modules.processes import gathered
 from tangodistill.modules.trained import TrainedModule
-from tangodistill.runtime.torch_engine import tier_outputs
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 

@@ -10,9 +10,9 @@ from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
 from tangodistill.losses import soft_span_cross_entropy
 from tangodistill.models.load import load_span_model
+from tangodistill.models.positions import position_limit
 from tangodistill.modules.frozen import frozen, place_frozen
 from tangodistill.modules.span import SpanModule, span_logits
-from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 

@@ -10,10 +10,10 @@ from tangodistill.data.packages import resolve
 from tangodistill.data.tokenize import load_tokenizer
 from tangodistill.models.load import load_span_model
 from tangodistill.models.pairing import pair_up
+from tangodistill.models.positions import position_limit
 from tangodistill.models.trial import bears_bfloat16, try_out
 from tangodistill.modules.averaged import AveragedWeights
 from tangodistill.modules.span import SpanModule, span_logits
-from tangodistill.positions import position_limit
 from tangodistill.user_error import UserError
 
 

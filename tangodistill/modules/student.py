@@ -14,7 +14,6 @@ from tangodistill.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassifica
 from tangodistill.modules.class_weights import ClassWeights
 from tangodistill.modules.classifier import ClassifierModule
 
-
 UNKNOWN = 0.1  # share of unknown words from which on it is warned of
 
 

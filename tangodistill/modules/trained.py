@@ -16,10 +16,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_sc
 
 from tangodistill.data.text_lengths import covering_length
 from tangodistill.data.transfer import write_json
-from tangodistill.hardware import has_bfloat16
+from tangodistill.models.device import has_bfloat16
 from tangodistill.models.load import quietly
+from tangodistill.models.positions import position_limit
 from tangodistill.modules.checkpoints import WholeFiles
-from tangodistill.positions import position_limit
 from tangodistill.tasks import Task
 from tangodistill.user_error import UserError
 

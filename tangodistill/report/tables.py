@@ -21,7 +21,6 @@ from tangodistill.report.markup import (
 from tangodistill.report.run_files import Measured
 from tangodistill.report.titles import METRICS, hundredfold_heading, title
 
-
 KEYS = {
     "Random": "random",
     "Oracle": "oracle",

@@ -10,7 +10,7 @@ from synthetic_examples import classes, graded, spans
 
 from tangodistill.cascade import intervals as module
 from tangodistill.cascade.examples import Examples
-from tangodistill.cascade.intervals import MEASURED, draws_for, drawn_rows, point_intervals, summary_intervals
+from tangodistill.cascade.intervals import MEASURED, drawn_rows, draws_for, point_intervals, summary_intervals
 from tangodistill.cascade.outcomes import ClassOutcomes
 
 

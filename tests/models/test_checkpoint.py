@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from separable import write_encoder
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
+from tangodistill.engines.tier_folder import load_tier
 from tangodistill.models.load import load_classifier
-from tangodistill.runtime.tier_folder import load_tier
 from tangodistill.user_error import UserError
 
 

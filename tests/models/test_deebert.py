@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from tangodistill.models import DeeBertConfig, DeeBertForSequenceClassification, deebert
 from tangodistill.models.deebert import entropy
-from tangodistill.positions import position_limit
+from tangodistill.models.positions import position_limit
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 FAMILIES = ["bert", "roberta"]

@@ -20,7 +20,7 @@ from tangodistill.models import (
     drop_and_restore,
 )
 from tangodistill.models.drop_and_restore import most_significant
-from tangodistill.positions import position_limit
+from tangodistill.models.positions import position_limit
 from tangodistill.user_error import UserError
 
 CLOSE = {"rtol": 0, "atol": 1e-5}

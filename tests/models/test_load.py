@@ -8,7 +8,7 @@ from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 from tangodistill.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
 from tangodistill.models.load import is_classifier, load_classifier, load_config
-from tangodistill.positions import position_limit
+from tangodistill.models.positions import position_limit
 from tangodistill.user_error import UserError
 
 WHAT_TO_DO = "Give a folder with config.json and model.safetensors, or a hub name while the hub can be reached."

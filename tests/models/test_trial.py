@@ -10,10 +10,10 @@ from separable import write_encoder
 from transformers import AutoTokenizer
 
 from tangodistill.data.tokenize import load_tokenizer
+from tangodistill.engines.torch_engine import TorchEngine
 from tangodistill.models.load import load_classifier
 from tangodistill.models.pairing import pair_up
 from tangodistill.models.trial import bears_bfloat16, try_out
-from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.user_error import UserError
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}

@@ -10,9 +10,8 @@ import torch
 from quiet_trainer import trainer
 
 from tangodistill.data.sources import DatasetConfig
+from tangodistill.measure import CascadeData, CascadeModule
 from tangodistill.modules import (
-    CascadeData,
-    CascadeModule,
     DynamicSpanModule,
     DynamicTinyBertModule,
     SpanData,

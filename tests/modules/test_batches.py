@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from tangodistill.measure.cascade_data import RawBatches
 from tangodistill.modules import batches as module
-from tangodistill.modules.batches import EvaluationBatches, RawBatches, TrainBatches, share
+from tangodistill.modules.batches import EvaluationBatches, TrainBatches, share
 from tangodistill.user_error import UserError
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tangodistill.messages import message_of
+from tangodistill.cli.messages import message_of
 from tangodistill.modules.checkpoints import WholeFiles
 
 

@@ -14,25 +14,24 @@ from transformers import AutoModelForQuestionAnswering
 from tangodistill import CascadePredictor
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
-from tangodistill.exporting import export
+from tangodistill.engines.torch_engine import TorchEngine
+from tangodistill.measure import CascadeData, CascadeModule
 from tangodistill.metrics import squad
 from tangodistill.models import DynamicTinyBertForQuestionAnswering
 from tangodistill.modules import (
-    CascadeData,
-    CascadeModule,
     DynamicSpanModule,
     SpanData,
     SpanStudentModule,
     SpanTeacherModule,
     TinyBertIntermediateModule,
 )
+from tangodistill.predictor.cascade_folder import read_cascade
 from tangodistill.report.html import write_report
 from tangodistill.report.run_files import read_measured
-from tangodistill.runtime.cascade_folder import read_cascade
-from tangodistill.runtime.choose import choose
-from tangodistill.runtime.torch_engine import TorchEngine
-from tangodistill.tier_pair import TierPair
-from tangodistill.tuning import tune
+from tangodistill.tuning.choose import choose
+from tangodistill.tuning.export import export
+from tangodistill.tuning.tier_pair import TierPair
+from tangodistill.tuning.tune import tune
 from tangodistill.user_error import UserError
 
 

@@ -9,8 +9,8 @@ from quiet_trainer import trainer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tangodistill.data.transfer import load_transfer_set, teacher_logits
+from tangodistill.engines.torch_engine import TorchEngine
 from tangodistill.modules import StudentModule, TransferData
-from tangodistill.runtime.torch_engine import TorchEngine
 from tangodistill.user_error import UserError
 
 

@@ -9,9 +9,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tangodistill.data.splits import load_roles
-from tangodistill.modules import CascadeData, CascadeModule, TinyBertIntermediateModule, TinyBertModule, TransferData
-from tangodistill.runtime.predictor import CascadePredictor
-from tangodistill.runtime.torch_engine import TorchEngine
+from tangodistill.engines.torch_engine import TorchEngine
+from tangodistill.measure import CascadeData, CascadeModule
+from tangodistill.modules import TinyBertIntermediateModule, TinyBertModule, TransferData
+from tangodistill.predictor.predictor import CascadePredictor
 from tangodistill.user_error import UserError
 
 SIZES = {"layers": 1, "hidden": 16, "heads": 2, "intermediate": 32}

@@ -17,7 +17,7 @@ from separable import write_encoder, write_questions, write_roberta
 from small_run import SmallRun
 from test_kill import assert_equal_cascades
 
-from tangodistill.modules import CascadeData, CascadeModule
+from tangodistill.measure import CascadeData, CascadeModule
 
 BLIND = ("qa_outputs.bias", "layer.1.output.LayerNorm.bias")
 """What a span model adds to the logits of all tokens alike: no softmax sees it, so rounding errors move it."""

@@ -10,13 +10,13 @@ from rich.console import Console
 from synthetic_run import random_logits, write_run
 from test_transfer_report import FOUND
 
+from tangodistill.cli.report_verb import report
 from tangodistill.report import markup
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.headline import headline, lead
 from tangodistill.report.html import write_report
 from tangodistill.report.run_files import read_measured
 from tangodistill.report.terminal import summary_table
-from tangodistill.report.verb import report
 from tangodistill.user_error import UserError
 
 VOID = {"meta", "br", "img", "link", "hr"}

@@ -8,12 +8,12 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch.loggers import CSVLogger, Logger
 from offline_run import read_offline_run
 
+from tangodistill.cli.verbs import check
 from tangodistill.report import tracking
 from tangodistill.report.figures import cascade_figures
 from tangodistill.report.run_files import read_measured
 from tangodistill.report.tracking import RunLogger, cascade_scalars, log_cascade
 from tangodistill.user_error import UserError
-from tangodistill.verbs import check
 
 
 def close():

@@ -1,1 +1,0 @@
-"""Length configurations of a Dynamic-TinyBERT: searched by measuring, and chosen for a cascade."""

@@ -1,0 +1,1 @@
+"""Serving: a cascade folder, and the predictor that answers by it."""
