@@ -41,7 +41,7 @@ def execute(name, folder, parameters, shown):
     parameters_cell(notebook).source = "\n".join(f"{key} = {value!r}" for key, value in parameters.items())
     probe = ", ".join(f"{key!r}: {expression}" for key, expression in shown.items())
     notebook.cells.append(nbformat.v4.new_code_cell(f"import json\nprint(json.dumps({{{probe}}}, default=float))"))
-    client = nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
+    client = nbclient.NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(folder)}})
     # the kernel imports what the tests import, installed or not; tiny models gain nothing from a second thread
     imports = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     client.execute(env={**os.environ, **imports, "OMP_NUM_THREADS": "1"})

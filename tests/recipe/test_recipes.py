@@ -27,7 +27,7 @@ GENERATORS = {
     "lm": ["num_samples=100", "max_new_tokens=40"],
     "mask_fill": ["draws_per_text=3", "model={parts}/masked", "glove={parts}/glove.txt"],
 }
-STUDENT = ["trainer.max_epochs=2", "trainer.accelerator=cpu", "model.lr=5e-3", "data.batch_size=32"]
+STUDENT = ["trainer.max_epochs=6", "trainer.accelerator=cpu", "model.lr=5e-3", "data.batch_size=32"]
 QUICK = {
     "teacher": FIT,
     "second_tier": FIT,
