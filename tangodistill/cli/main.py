@@ -19,6 +19,7 @@ RECIPE_VERBS = ("run", "recipes")
 NEXT = {
     "TeacherModule": "make a transfer set: {program} augment --config STAGE_FILE",
     "StudentModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
+    "EncoderStudentModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
     "TinyBertIntermediateModule": "teach it answers: {program} fit --config STAGE_FILE (see recipes/cola/student.yaml)",
     "TinyBertModule": "build the cascade: {program} validate --config STAGE_FILE (see recipes/*/cascade.yaml)",
     "DynamicTinyBertModule": "find its best lengths: {program} search --model {result} (see recipes/*/lengths.yaml)",

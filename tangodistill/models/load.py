@@ -1,5 +1,6 @@
 """Loading any sequence classifier or span model, and telling a trained head from a new one."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -22,6 +23,8 @@ from tangodistill.user_error import UserError
 
 HEADS = ("classifier", "score", "qa_outputs")
 """In the names of the weights of a head."""
+CLASSIFIER = "ForSequenceClassification"
+"""How the names of classifiers end."""
 
 
 def load_classifier(
@@ -48,6 +51,22 @@ def load_classifier(
         _name_labels(config, label_names)
         return _load(name_or_folder, config, *kind)
     return model, new_head
+
+
+def with_head_for(model: PreTrainedModel, label_names: Sequence[str]) -> tuple[PreTrainedModel, bool]:
+    """A classifier of these classes, and whether its head is new: that of other classes gives way, the encoder stays.
+
+    A model whose encoder can't be told from its head, such as the BiLSTM, is handed back as it is.
+    """
+    own = sorted(model.config.id2label.values())
+    if own == sorted(label_names) or type(model.base_model).__name__.endswith(CLASSIFIER):
+        return model, False
+    config = copy.deepcopy(model.config)
+    _name_labels(config, label_names)
+    config.problem_type = None  # a regression's would make pipelines give raw logits
+    fresh = type(model)._from_config(config, dtype=torch.float32)
+    fresh.base_model.load_state_dict(model.base_model.state_dict())
+    return fresh, True
 
 
 def load_span_model(name_or_folder: str, trust_remote_code: bool = False) -> tuple[PreTrainedModel, bool]:
@@ -131,7 +150,7 @@ def read_config(name_or_folder: str) -> PretrainedConfig:
 
 def is_classifier(config: PretrainedConfig) -> bool:
     """Whether the config is that of a sequence classifier, head included."""
-    return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+    return any(name.endswith(CLASSIFIER) for name in config.architectures or ())
 
 
 def has_head(config: PretrainedConfig) -> bool:

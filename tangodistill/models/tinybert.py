@@ -7,7 +7,6 @@ teacher layer g(m); for 4 layers of 12, g(m) = 3m.
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -15,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import PretrainedConfig, PreTrainedModel
 
+from tangodistill.models.layers import check_rising, evenly_spaced, renumbered
 from tangodistill.models.load import read_weights
 from tangodistill.user_error import UserError
 
@@ -41,15 +41,6 @@ class Sizes:
         )
 
 
-def evenly_spaced(layers: int, teacher_layers: int) -> list[int]:
-    """Teacher layers for the layers of a student, last to last, counted from 1.
-
-    >>> evenly_spaced(4, 12), evenly_spaced(4, 6)
-    ([3, 6, 9, 12], [2, 3, 5, 6])
-    """
-    return [-(-layer * teacher_layers // layers) for layer in range(1, layers + 1)]
-
-
 def checked_layers(name: str, chosen: Sequence[int] | None, layers: int, teacher_layers: int) -> list[int]:
     """``chosen`` if it names one teacher layer for each student layer, evenly spaced ones where it is None.
 
@@ -67,11 +58,7 @@ def checked_layers(name: str, chosen: Sequence[int] | None, layers: int, teacher
             f"model.{name} has {len(chosen)} entries ({list(chosen)}), but the student has {layers} layers; "
             "give one teacher layer for each student layer."
         )
-    if sorted(set(chosen)) != list(chosen) or chosen[0] < 1 or chosen[-1] > teacher_layers:
-        raise UserError(
-            f"model.{name} is {list(chosen)}; it must rise, within the teacher's layers 1 to {teacher_layers}, "
-            f"for instance {evenly_spaced(layers, teacher_layers)}."
-        )
+    check_rising(f"model.{name}", chosen, teacher_layers, "the teacher's")
     return list(chosen)
 
 
@@ -138,15 +125,8 @@ def student_from_layers(
             f"{sizes}. Set model.hidden, model.heads and model.intermediate to the teacher's, or start otherwise."
         )
     student = random_student(teacher, sizes, label_names)
-    place = {layer - 1: i for i, layer in enumerate(start_layers)}
-    weights = {}
-    for name, weight in teacher.base_model.state_dict().items():
-        if found := re.match(r"encoder\.layer\.(\d+)\.", name):
-            if int(found[1]) not in place:
-                continue
-            name = f"encoder.layer.{place[int(found[1])]}.{name[found.end() :]}"
-        weights[name] = weight
-    student.base_model.load_state_dict(weights)
+    weights = teacher.base_model.state_dict()
+    student.base_model.load_state_dict(renumbered(weights, "encoder.layer.", start_layers))
     return student
 
 

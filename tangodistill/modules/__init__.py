@@ -4,6 +4,7 @@ from tangodistill.modules.datamodules import TextData, TransferData
 from tangodistill.modules.deebert import DeeBertModule
 from tangodistill.modules.dynamic_span import DynamicSpanModule
 from tangodistill.modules.dynamic_tinybert import DynamicTinyBertModule
+from tangodistill.modules.encoder_student import EncoderStudentModule
 from tangodistill.modules.language_model import (
     LanguageModelData,
     LanguageModelModule,
@@ -20,6 +21,7 @@ __all__ = [
     "DeeBertModule",
     "DynamicSpanModule",
     "DynamicTinyBertModule",
+    "EncoderStudentModule",
     "LanguageModelData",
     "LanguageModelModule",
     "MaskedLanguageModelModule",

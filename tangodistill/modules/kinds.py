@@ -5,8 +5,8 @@ from tangodistill.user_error import UserError
 
 ASKS_FOR = {"classification": "labels", "spans": "spans of contexts"}
 MADE_FOR = {
-    "classification": "TeacherModule, StudentModule, TinyBertModule, DynamicTinyBertModule or DeeBertModule, with "
-    "TextData or TransferData",
+    "classification": "TeacherModule, StudentModule, EncoderStudentModule, TinyBertModule, DynamicTinyBertModule or "
+    "DeeBertModule, with TextData or TransferData",
     "spans": "SpanTeacherModule, SpanStudentModule or DynamicSpanModule, with SpanData",
 }
 

@@ -1,27 +1,24 @@
 """Distilling the BiLSTM student from stored teacher logits."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from tangodistill.data.glove import VOCABULARY, embedding_matrix, student_tokenizer
 from tangodistill.data.packages import resolve
-from tangodistill.losses import hard_cross_entropy, logit_mse, soft_cross_entropy
 from tangodistill.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
 from tangodistill.modules.class_weights import ClassWeights
-from tangodistill.modules.classifier import ClassifierModule
+from tangodistill.modules.distilled import DistilledModule, Loss
 
 UNKNOWN = 0.1  # share of unknown words from which on it is warned of
 
 
-class StudentModule(ClassifierModule):
+class StudentModule(DistilledModule):
     """A BiLSTM over GloVe vectors that learns the teacher's logits on the transfer set.
 
-    The last weights are kept, those of the lowest learning rate. Scores on a selection role of common size differ too
-    little from one epoch to the next to choose by, and on texts without labels there is little to overfit.
+    The last weights are kept.
 
     Args:
         glove: GloVe text file of the texts' language, or ``package:glove-6b-50d``.
@@ -48,7 +45,7 @@ class StudentModule(ClassifierModule):
         glove: str,
         embedding_size: int = 50,
         vocabulary: int = VOCABULARY,
-        loss: Literal["logit_mse", "soft_cross_entropy"] = "logit_mse",
+        loss: Loss = "logit_mse",
         temperature: float = 1.0,
         hard_weight: float = 0.0,
         dropout: float = 0.2,
@@ -58,10 +55,8 @@ class StudentModule(ClassifierModule):
         max_length: int | None = None,
         class_weights: ClassWeights | None = None,
     ):
-        super().__init__(lr, weight_decay, warmup_fraction)
-        self.class_weights = class_weights
+        super().__init__(loss, temperature, class_weights, lr, weight_decay, warmup_fraction, hard_weight)
         self.glove, self.embedding_size, self.vocabulary = glove, embedding_size, vocabulary
-        self.loss, self.temperature, self.hard_weight = loss, temperature, hard_weight
         self.dropout, self.longest = dropout, max_length
 
     def setup(self, stage: str) -> None:
@@ -96,16 +91,7 @@ class StudentModule(ClassifierModule):
         self.tokenizer = load_tokenizer(str(self.root))
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        logits, teacher = self(batch), batch["teacher_logits"]
-        weights = self.weights_of(teacher.argmax(1))
-        if self.loss == "logit_mse":
-            loss = logit_mse(logits, teacher, weights)
-        else:
-            loss = soft_cross_entropy(logits, teacher, self.temperature, weights)
-        if self.hard_weight:
-            loss = loss + self.hard_weight * hard_cross_entropy(logits, teacher, weights)
-        self.log("train/loss", loss, prog_bar=True)
-        return loss
+        return self.distillation_loss(self(batch), batch["teacher_logits"])
 
     def check_trained(self) -> dict[str, Any]:
         """As for other classifiers, and how many of the words of held-out texts the student does not know."""
@@ -117,13 +103,6 @@ class StudentModule(ClassifierModule):
             rank_zero_info(f"Warning: {warning}.")
         found = super().check_trained()
         return {**found, "unknown": share, "warnings": [*warnings, *found["warnings"]]}
-
-    def configure_callbacks(self) -> list[Callback]:
-        return [self.last_checkpoint()]
-
-    def kept_scores(self) -> dict[str, Any]:
-        score = self.trainer.callback_metrics.get("val/score")
-        return {} if score is None else {self.score_name: float(score)}
 
 
 def _texts(transfer: Any) -> Any:

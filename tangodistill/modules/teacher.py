@@ -7,18 +7,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tangodistill.data.labels import given_label_names
-from tangodistill.data.packages import resolve
-from tangodistill.data.tokenize import load_tokenizer
-from tangodistill.models.load import load_classifier
-from tangodistill.models.pairing import pair_up
-from tangodistill.models.trial import bears_bfloat16, try_out
 from tangodistill.modules.averaged import AveragedWeights
 from tangodistill.modules.class_weights import ClassWeights
-from tangodistill.modules.classifier import ClassifierModule
+from tangodistill.modules.pretrained import PretrainedClassifier
 from tangodistill.user_error import UserError
 
 
-class TeacherModule(AveragedWeights, ClassifierModule):
+class TeacherModule(AveragedWeights, PretrainedClassifier):
     """Any Hugging Face sequence classifier, or an encoder that gets a new head.
 
     What is validated and saved are the weights averaged over the last steps: on SST-2 they err less than the newest.
@@ -60,26 +55,19 @@ class TeacherModule(AveragedWeights, ClassifierModule):
         return f"the teacher {self.pretrained}"
 
     def setup(self, stage: str) -> None:
-        folder = str(resolve(self.pretrained))
-        self.model, self.new_head = load_classifier(folder, self.task.label_names, self.trust_remote_code)
-        self.tokenizer = load_tokenizer(folder, self.trust_remote_code)
-        pair_up(self.model, self.tokenizer)
-        if self.new_head and stage != "fit":
+        new_head = self.load(self.pretrained, self.trust_remote_code)
+        if new_head and stage != "fit":
             raise UserError(
                 f"{self.pretrained} has no trained classification head, so there is nothing to evaluate. "
                 "Train one with 'fit' first."
             )
-        if self.new_head:
+        if new_head:
             rank_zero_info(f"{self.pretrained} is an encoder without a fitting head: a new head is trained.")
-        config = self.model.config
         if self.own_names:
+            config = self.model.config
             config.id2label = dict(enumerate(self.own_names))
             config.label2id = {name: i for i, name in enumerate(self.own_names)}
-        self.max_length = self.reading_length(None, self.model)
-        try_out(self.model, self.tokenizer, self.max_length)
-        self.bfloat16 = bears_bfloat16(self.model, self.tokenizer)
-        self.model.train()  # from_pretrained leaves dropout off
-        self.follow_task([config.id2label[i] for i in range(config.num_labels)])
+        self.make_ready()
         if stage == "fit":
             self.start_average()
 

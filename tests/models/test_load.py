@@ -3,11 +3,12 @@
 import shutil
 
 import pytest
+import torch
 from separable import write_encoder
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 from tangodistill.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
-from tangodistill.models.load import is_classifier, load_classifier, load_config
+from tangodistill.models.load import is_classifier, load_classifier, load_config, with_head_for
 from tangodistill.models.positions import position_limit
 from tangodistill.user_error import UserError
 
@@ -38,6 +39,23 @@ def test_an_encoder_gets_a_new_head_and_a_classifier_keeps_its_own(encoder, tmp_
     again, new_head = load_classifier(str(tmp_path), ["a", "b", "c"])
     assert not new_head and again.config.id2label == model.config.id2label
     assert is_classifier(load_config(str(tmp_path)))
+
+
+def test_a_head_for_other_labels_gives_way_and_the_encoder_stays(encoder):
+    model, _ = load_classifier(str(encoder), ["no", "yes"])
+    model.config.problem_type = "regression"
+    assert with_head_for(model, ["yes", "no"]) == (model, False)
+    for names in (["bad", "good"], ["bad", "fine", "good"]):
+        other, new_head = with_head_for(model, names)
+        assert new_head and list(other.config.id2label.values()) == names and other.config.problem_type is None
+        assert other.classifier.out_features == len(names)
+        weights = other.state_dict()
+        for name, weight in model.state_dict().items():
+            assert torch.equal(weight, weights[name]) or not name.startswith("bert."), name
+        assert not torch.equal(weights["classifier.weight"][:2], model.classifier.weight)
+    assert model.config.id2label == {0: "no", 1: "yes"}
+    bilstm = BiLSTMForSequenceClassification(BiLSTMConfig(vocab_size=9))
+    assert with_head_for(bilstm, ["bad", "good"]) == (bilstm, False)
 
 
 def test_positions_a_model_has():

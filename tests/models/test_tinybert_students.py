@@ -15,11 +15,11 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
+from tangodistill.models.layers import evenly_spaced
 from tangodistill.models.tinybert import (
     Sizes,
     check_teacher,
     checked_layers,
-    evenly_spaced,
     random_student,
     student_from_checkpoint,
     student_from_layers,

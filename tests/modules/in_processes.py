@@ -14,6 +14,7 @@ from tangodistill.measure import CascadeData, CascadeModule
 from tangodistill.modules import (
     DynamicSpanModule,
     DynamicTinyBertModule,
+    EncoderStudentModule,
     SpanData,
     SpanTeacherModule,
     StudentModule,
@@ -48,6 +49,10 @@ class Teacher(Reproducible, TeacherModule):
 
 
 class Student(Reproducible, StudentModule):
+    pass
+
+
+class EncoderStudent(Reproducible, EncoderStudentModule):
     pass
 
 
@@ -89,6 +94,7 @@ def work(inputs: Path, run: Path, out: Path, **processes) -> None:
     tiny = Intermediate(str(run / "teacher"), layers=1, hidden=16, heads=2, intermediate=32, lr=1e-3)
     students = {
         "fitted_student": Student(str(inputs / "glove.txt"), dropout=0, lr=5e-3),
+        "fitted_encoder_student": EncoderStudent(str(inputs / "roberta"), layers=[2], lr=1e-3),
         "fitted_intermediate": tiny,
         "fitted_tinybert": TinyBert(str(out / "fitted_intermediate"), lr=1e-3),
         "fitted_dynamic": DynamicTinyBert(str(run / "teacher"), lr=1e-3),

@@ -8,7 +8,14 @@ from torch.nn.functional import cross_entropy
 
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.transfer import load_transfer_set, teacher_logits
-from tangodistill.modules import StudentModule, TeacherModule, TextData, TinyBertModule, TransferData
+from tangodistill.modules import (
+    EncoderStudentModule,
+    StudentModule,
+    TeacherModule,
+    TextData,
+    TinyBertModule,
+    TransferData,
+)
 from tangodistill.user_error import UserError
 
 
@@ -56,7 +63,7 @@ def test_the_teachers_loss_is_weighted_by_label(inputs, skewed, tmp_path):
         assert abs(float(rows.mean()) - float(weighted)) > 0 or len(set(batch["labels"].tolist())) == 2
 
 
-@pytest.mark.parametrize("kind", [StudentModule, TinyBertModule])
+@pytest.mark.parametrize("kind", [StudentModule, EncoderStudentModule, TinyBertModule])
 def test_the_students_loss_is_weighted_by_the_teachers_answer(kind, inputs, dataset, labelled, teacher, tmp_path):
     source = inputs / "glove.txt" if kind is StudentModule else teacher
     module = kind(str(source), class_weights={"positive": 3.0})

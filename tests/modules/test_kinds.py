@@ -9,6 +9,7 @@ from tangodistill.modules import (
     DeeBertModule,
     DynamicSpanModule,
     DynamicTinyBertModule,
+    EncoderStudentModule,
     LanguageModelData,
     LanguageModelModule,
     SpanData,
@@ -28,7 +29,10 @@ def questions(tmp_path_factory):
     return DatasetConfig(str(write_questions(tmp_path_factory.mktemp("questions") / "squad")), task="squad")
 
 
-CLASSIFIERS = (TeacherModule, StudentModule, TinyBertModule, DynamicTinyBertModule, DeeBertModule)
+CLASSIFIERS = (
+    *(TeacherModule, StudentModule, EncoderStudentModule),
+    *(TinyBertModule, DynamicTinyBertModule, DeeBertModule),
+)
 
 
 @pytest.mark.parametrize("module", CLASSIFIERS, ids=lambda module: module.__name__)

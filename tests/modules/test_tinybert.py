@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from cut_off import Recorder, assert_resumes
 from lightning.pytorch.callbacks import Callback
 from quiet_trainer import trainer
-from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tangodistill.data.splits import load_roles
@@ -107,48 +107,13 @@ def test_the_loss_of_a_text_is_the_same_alone_padded_and_among_others(teacher, s
 
 @pytest.mark.parametrize("build", [TinyBertIntermediateModule, TinyBertModule])
 def test_training_resumes_inside_an_epoch_in_the_same_order(build, teacher, stage_1, dataset, labelled, tmp_path):
-    class Cut(Exception):
+    class Recorded(Recorder, build):
         pass
 
-    class Recorder(build):
-        def on_fit_start(self):
-            super().on_fit_start()
-            self.seen = []
-            for part in self.model.modules():
-                if isinstance(part, torch.nn.Dropout):
-                    part.p = 0.0
+    def module():
+        return Recorded(str(stage_1), lr=1e-3) if build is TinyBertModule else Recorded(str(teacher), **SIZES, lr=1e-3)
 
-        def training_step(self, batch, batch_idx):
-            self.seen.append(batch["input_ids"].sum().item())
-            return super().training_step(batch, batch_idx)
-
-    class StopAt(Callback):
-        def __init__(self, step):
-            self.step = step
-
-        def on_train_batch_end(self, runner, *_):
-            if runner.global_step == self.step:
-                runner.save_checkpoint(tmp_path / "cut.ckpt")
-                raise Cut
-
-    def run(folder, checkpoint=None, stop=None):
-        torch.manual_seed(0)
-        if build is TinyBertModule:
-            module = Recorder(str(stage_1), lr=1e-3)
-        else:
-            module = Recorder(str(teacher), **SIZES, lr=1e-3)
-        runner = trainer(folder, max_epochs=2, callbacks=[StopAt(stop)])
-        try:
-            runner.fit(module, TransferData(dataset, str(labelled), batch_size=64), ckpt_path=checkpoint)
-        except Cut:
-            pass
-        return module.seen
-
-    whole = run(tmp_path / "whole")
-    cut = run(tmp_path / "rest", stop=len(whole) // 2 + 3)
-    assert cut + run(tmp_path / "rest", checkpoint=tmp_path / "cut.ckpt") == whole
-    left, right = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "rest"))
-    assert all(torch.allclose(left[key], right[key], atol=1e-5) for key in left)
+    assert_resumes(module, lambda: TransferData(dataset, str(labelled), batch_size=64), tmp_path)
 
 
 def test_stage_2_learns_the_teachers_answers(tinybert, dataset):
