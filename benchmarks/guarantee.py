@@ -25,9 +25,11 @@ import numpy as np
 import pandas as pd
 
 from tangodistill.cascade.calibration_set import CalibrationSet
+from tangodistill.cascade.front import Front, every_point
+from tangodistill.cascade.gates import Gates
 from tangodistill.cascade.outcomes import ClassOutcomes, Outcomes, outcomes_of
-from tangodistill.cascade.sweep import Sweep
 from tangodistill.cascade.threshold_grid import threshold_grid
+from tangodistill.cascade.timing import TierTime, Timing
 from tangodistill.predictor.answers import readout_of
 from tangodistill.predictor.cascade_folder import read_cascade
 from tangodistill.tuning.measured_files import read_metric
@@ -50,8 +52,9 @@ class Examples:
     """(n,) equal numbers for rows that are not independent."""
 
     @cached_property
-    def points(self) -> Sweep:
-        return self.outcomes.sweep(self.confidence)
+    def points(self) -> Front:
+        one_by_one = (TierTime(seconds, np.array([1]), seconds[:1], 1) for seconds in self.times_s)
+        return every_point(self.outcomes, self.confidence, Timing(tuple(one_by_one)))
 
     @cached_property
     def members(self) -> list[np.ndarray]:
@@ -85,8 +88,8 @@ def pooled(path: Path) -> Examples:
 
 def chosen(examples: Examples, metric: str, keep: float, level: float) -> dict[str, float | None]:
     """The plain threshold of a calibration set, the lowest that keeps the share on it, and the certified one."""
-    values = examples.points.metric(metric)
-    plain = float(examples.points.threshold[np.argmax(values >= keep * values[-1])])
+    values = examples.points.metrics[metric]
+    plain = float(examples.points.thresholds[np.argmax(values >= keep * values[-1]), 0])
     calibration = CalibrationSet(examples.confidence, examples.thresholds, examples.groups)
     certified = examples.outcomes.certify(metric, calibration, keep, level, plain).threshold
     return {"plain": plain, "certified": certified}
@@ -94,17 +97,17 @@ def chosen(examples: Examples, metric: str, keep: float, level: float) -> dict[s
 
 def judged(examples: Examples, threshold: float | None, metric: str, keep: float) -> dict[str, float]:
     """What a threshold does on examples that are taken for the truth; without one, tier 2 answers alone."""
-    points, (tier1_s, tier2_s) = examples.points, examples.times_s
-    second = points.metric(metric)[-1]
+    points, thresholds = examples.points, examples.points.thresholds[:, 0]
+    second = points.metrics[metric][-1]
     if threshold is None:
         return {"found": 0.0, "keeps": 1.0, "deferral": 1.0, "speedup": 1.0, "metric": second}
-    point = min(int(np.searchsorted(points.threshold, np.float32(threshold))), len(points.threshold) - 1)
-    value, deferred = points.metric(metric)[point], points.order[: points.deferred[point]]
+    point = min(int(np.searchsorted(thresholds, np.float32(threshold))), len(points) - 1)
+    value = points.metrics[metric][point]
     return {
         "found": 1.0,
         "keeps": float(value >= keep * second - 1e-12),
-        "deferral": float(points.deferral_rate[point]),
-        "speedup": float(tier2_s.sum() / (tier1_s.sum() + tier2_s[deferred].sum())),
+        "deferral": float(points.passed[point, 0] / examples.outcomes.n),
+        "speedup": float(examples.times_s[1].sum() / points.time_s[point]),
         "metric": float(value),
     }
 
@@ -166,7 +169,7 @@ class Population:
 def certified(right1, right2, sure, groups, arguments: argparse.Namespace) -> tuple[float | None, float]:
     """The certified threshold of a calibration set, and how much it defers."""
     calibration = CalibrationSet(sure, threshold_grid("max_probability", 2), groups)
-    outcomes = ClassOutcomes(np.ones(len(sure), int), right1.astype(int), right2.astype(int), 2)
+    outcomes = ClassOutcomes(np.ones(len(sure), int), np.stack([right1, right2]).astype(int), 2)
     found = outcomes.certify("accuracy", calibration, arguments.keep, arguments.confidence, 0.5)
     return found.threshold, 1.0 if found.threshold is None else found.deferral_rate
 
@@ -195,8 +198,9 @@ def chosen_draws(arguments: argparse.Namespace, tiers: int = 5, n: int = 2000) -
 
 
 def _plain_deferral(right1: np.ndarray, right2: np.ndarray, sure: np.ndarray, keep: float) -> float:
-    points = ClassOutcomes(np.ones(len(sure), int), right1.astype(int), right2.astype(int), 2).sweep(sure)
-    return float(points.deferral_rate[np.argmax(points.metric("accuracy") >= keep * right2.mean())])
+    _, moves = Gates(sure).sweep()
+    accuracy = moves.total(np.stack([right1, right2])) / len(sure)
+    return float(moves.made[np.argmax(accuracy >= keep * right2.mean())] / len(sure))
 
 
 def _row(about: str, way: str, results: list, population: Population, arguments: argparse.Namespace) -> dict:

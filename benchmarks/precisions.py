@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tangodistill.cascade.gates import Gates
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
 from tangodistill.tuning.agreements import accepted
@@ -58,18 +59,19 @@ def of_cascades(on: dict[str, Outputs], roles: dict[str, TierPair], keep: float)
         swept = {}
         for role, pair in roles.items():
             gate, judge = on[role][1, first], on[role][2, second]
-            swept[role] = pair.outcomes(gate, judge).sweep(pair.readout.confidence(gate))
-        values = swept["calibration"].metric(metric)
-        threshold = swept["calibration"].threshold[np.argmax(values >= keep * values[-1])]
-        report = swept["report"]
-        point = min(int(np.searchsorted(report.threshold, threshold)), len(report.threshold) - 1)
-        value = float(report.metric(metric)[point])
+            thresholds, moves = Gates(pair.readout.confidence(gate)).sweep()
+            swept[role] = thresholds, moves.made / len(pair.texts), pair.outcomes(gate, judge).metrics_at(moves)[metric]
+        thresholds, _, values = swept["calibration"]
+        threshold = thresholds[np.argmax(values >= keep * values[-1])]
+        thresholds, deferred, values = swept["report"]
+        point = min(int(np.searchsorted(thresholds, threshold)), len(thresholds) - 1)
+        value = float(values[point])
         rows.append(
             {
                 "first": first,
                 "second": second,
                 "threshold": float(threshold),
-                "deferral_rate": float(report.deferral_rate[point]),
+                "deferral_rate": float(deferred[point]),
                 metric: value,
             }
         )

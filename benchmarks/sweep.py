@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+from tangodistill.cascade.gates import Gates
+from tangodistill.cascade.outcomes import ClassOutcomes
 
-from tangodistill.cascade.sweep import sweep
 from tangodistill.metrics import METRICS
 
 SCIKIT_LEARN_THRESHOLDS = 200
@@ -26,6 +27,13 @@ def random_cascade(n: int) -> tuple[np.ndarray, ...]:
     labels = rng.integers(0, 2, n)
     tier1, tier2 = (np.where(rng.random(n) < accuracy, labels, 1 - labels) for accuracy in (0.88, 0.93))
     return labels, tier1, tier2, 0.5 + rng.random(n, np.float32) / 2
+
+
+def sweep(cascade: tuple[np.ndarray, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Every threshold, and each metric at it."""
+    labels, tier1, tier2, confidence = cascade
+    threshold, moves = Gates(confidence).sweep()
+    return threshold, ClassOutcomes(labels, [tier1, tier2], 2).metrics_at(moves)
 
 
 def numpy_scores(labels: np.ndarray, answers: np.ndarray) -> tuple[float, float, float]:
@@ -58,25 +66,25 @@ def main() -> None:
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
-        sweep(*cascade, num_classes=2)
+        sweep(cascade)
         seconds.append(time.perf_counter() - start)
     sweep_s = float(np.median(seconds))
 
     small = random_cascade(arguments.loop_examples)
-    points = sweep(*small, num_classes=2)
-    expected = np.stack([points.metric(name) for name in METRICS], axis=1)
-    some = np.linspace(0, len(points.threshold) - 1, SCIKIT_LEARN_THRESHOLDS).astype(int)
+    thresholds, metrics = sweep(small)
+    expected = np.stack([metrics[name] for name in METRICS], axis=1)
+    some = np.linspace(0, len(thresholds) - 1, SCIKIT_LEARN_THRESHOLDS).astype(int)
     squared = (arguments.examples / arguments.loop_examples) ** 2
     result = {"examples": arguments.examples, "sweep_s": sweep_s, "loop_examples": arguments.loop_examples}
     print(f"{'':24}{'timed on':>12}{'seconds':>12}{f'for {arguments.examples:,}':>18}{'ratio':>14}")
     print(f"{'one-pass sweep':24}{arguments.examples:>12,}{sweep_s:>12.3f}{sweep_s:>16.3f} s{1:>14,}")
     for name, score, rows in (
-        ("numpy loop", numpy_scores, np.arange(len(points.threshold))),
+        ("numpy loop", numpy_scores, np.arange(len(thresholds))),
         ("scikit-learn loop", scikit_learn_scores, some),
     ):
-        part_s, scores = loop(score, points.threshold[rows], small)
+        part_s, scores = loop(score, thresholds[rows], small)
         np.testing.assert_allclose(scores, expected[rows], rtol=1e-9)
-        loop_s = part_s * len(points.threshold) / len(rows)
+        loop_s = part_s * len(thresholds) / len(rows)
         scaled_s = loop_s * squared
         print(f"{name:24}{arguments.loop_examples:>12,}{loop_s:>12.3f}{scaled_s:>16,.0f} s{scaled_s / sweep_s:>14,.0f}")
         result[name.replace(" ", "_").replace("-", "_")] = {

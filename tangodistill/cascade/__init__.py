@@ -1,1 +1,1 @@
-"""What a two-tier cascade gains and costs at every threshold: pure functions on arrays."""
+"""What K tiers of a cascade gain and cost at every threshold: pure functions on arrays."""

@@ -4,18 +4,25 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tangodistill.cascade.baseline_curve import Baseline, Points, oracle_curve, random_curve
+from tangodistill.cascade.baseline_curve import (
+    Baseline,
+    Points,
+    one_after_the_other,
+    oracle_curve,
+    pairs_worth_mixing,
+    random_curve,
+)
 from tangodistill.cascade.graded import graded_oracle, graded_random
-from tangodistill.cascade.speedup import Timing
-from tangodistill.cascade.sweep import cascade_counts, prefix_sums
-from tangodistill.metrics import METRICS, check_class_ids, class_counts, scores_from_counts
+from tangodistill.cascade.moves import cascade_counts, prefix_sums
+from tangodistill.cascade.rescue import Rescue
+from tangodistill.cascade.timing import Timing
+from tangodistill.metrics import METRICS, check_class_ids, class_counts, score, scores_from_counts
 
 
 def random_baseline(
     metric: str,
     labels: np.ndarray,
-    tier1_predictions: np.ndarray,
-    tier2_predictions: np.ndarray,
+    answers: np.ndarray,
     timing: Timing,
     num_classes: int,
     pays_first_tier: bool = False,
@@ -24,48 +31,47 @@ def random_baseline(
 ) -> Baseline:
     """Examples deferred at random: the metric to expect, and its time.
 
-    Accuracy has its expected value, at every number of deferred examples. F1 and MCC are the mean of `draws` random
-    orders at up to 201 rates.
+    Of more than two tiers, the best mixes of two at every cost. Accuracy has its expected value, at every number of
+    deferred examples. F1 and MCC are the mean of `draws` random orders at up to 201 rates.
 
-    Args: `pays_first_tier` as in `random_curve`.
+    Args: `answers` (K, n) class ids; `pays_first_tier` as in `random_curve`.
     """
-    labels, tier1, tier2 = _checked(metric, labels, tier1_predictions, tier2_predictions, num_classes)
+    labels, answers = _checked(metric, labels, answers, num_classes)
     if metric == "accuracy":
-        return graded_random(np.stack([tier1 == labels, tier2 == labels]), timing, pays_first_tier)
-    n = len(labels)
-    deferred = np.unique(np.linspace(0, n, 201).round().astype(np.int64))
-    drawn = _random_draws(metric, labels, tier1, tier2, num_classes, deferred, draws, seed)
-    interval = tuple(np.quantile(drawn, (0.025, 0.975), axis=0))
-    return random_curve(deferred, drawn.mean(axis=0), timing, pays_first_tier, interval)
+        return graded_random(answers == labels, timing, pays_first_tier)
+    n, curves = len(labels), []
+    for pair in pairs_worth_mixing(timing, [score(metric, labels, tier, num_classes) for tier in answers]):
+        deferred = np.unique(np.linspace(0, n, 201).round().astype(np.int64))
+        kept, passed = (answers[tier - 1] for tier in pair)
+        drawn = _random_draws(metric, labels, kept, passed, num_classes, deferred, draws, seed)
+        interval = tuple(np.quantile(drawn, (0.025, 0.975), axis=0))
+        curve = random_curve(deferred, drawn.mean(axis=0), timing.subset(pair), pays_first_tier, interval)
+        curves.append((pair, curve))
+    return one_after_the_other(curves, len(answers))
 
 
-def oracle(
-    metric: str,
-    labels: np.ndarray,
-    tier1_predictions: np.ndarray,
-    tier2_predictions: np.ndarray,
-    timing: Timing,
-    num_classes: int,
-) -> Baseline:
+def oracle(metric: str, labels: np.ndarray, answers: np.ndarray, timing: Timing, num_classes: int) -> Baseline:
     """The best metric that at most k deferrals can reach, for each k, and the time of the cheapest such choice.
 
-    Only examples that tier 1 gets wrong and tier 2 right are worth deferring, and among alike ones those with the
-    lowest tier-2 time. Exact for accuracy, and for F1 and MCC of two classes; beyond two classes F1 and MCC are those
-    of a greedy choice, which the true oracle can only better (`exact` is then False).
+    Only examples that tier 1 gets wrong and a later one right are worth deferring. Each goes from tier 1 straight to
+    the cheapest tier that is right, and among alike ones those go that this takes the least time. Exact for accuracy,
+    and for F1 and MCC of two classes; beyond two classes F1 and MCC are those of a greedy choice, which the true oracle
+    can only better (`exact` is then False).
+
+    Args: `answers` (K, n) class ids.
     """
-    labels, tier1, tier2 = _checked(metric, labels, tier1_predictions, tier2_predictions, num_classes)
+    labels, answers = _checked(metric, labels, answers, num_classes)
     if metric == "accuracy":
-        return graded_oracle(np.stack([tier1 == labels, tier2 == labels]), timing)
+        return graded_oracle(answers == labels, timing)
+    rescue = Rescue.of((answers == labels).astype(np.int64), timing)
     if num_classes == 2:
-        points = _binary_oracle(metric, labels, tier1, tier2, timing.tier2_s)
+        points = _binary_oracle(metric, labels, answers[0], rescue)
     else:
-        points = _greedy_oracle(metric, labels, tier1, tier2, num_classes, timing.tier2_s)
+        points = _greedy_oracle(metric, labels, answers[0], num_classes, rescue)
     return oracle_curve(points, timing, exact=num_classes == 2)
 
 
-def _binary_oracle(
-    metric: str, labels: np.ndarray, tier1: np.ndarray, tier2: np.ndarray, tier2_s: np.ndarray
-) -> Points:
+def _binary_oracle(metric: str, labels: np.ndarray, first: np.ndarray, rescue: Rescue) -> Points:
     """Exact F1 or MCC of two classes at each k.
 
     Two kinds of move help: a false negative made right, a times, and a false positive made right, b times. No such move
@@ -76,9 +82,9 @@ def _binary_oracle(
       q = 0 and q = n MCC is 0 by definition, so the ends' neighbours are tried too.
     """
     n, positives = len(labels), np.sum(labels)
-    to_positive = prefix_sums(np.sort(tier2_s[(labels == 1) & (tier1 == 0) & (tier2 == 1)]))
-    to_negative = prefix_sums(np.sort(tier2_s[(labels == 0) & (tier1 == 1) & (tier2 == 0)]))
-    predicted, hit = np.sum(tier1), np.sum(labels & tier1)
+    to_positive, positive_tiers = rescue.cheapest_first((labels == 1) & (rescue.gain > 0))
+    to_negative, negative_tiers = rescue.cheapest_first((labels == 0) & (rescue.gain > 0))
+    predicted, hit = np.sum(first), np.sum(labels & first)
     deferred = np.arange(len(to_positive) + len(to_negative) - 1)
     lowest = np.maximum(0, deferred - (len(to_negative) - 1))
     highest = np.minimum(deferred, len(to_positive) - 1)
@@ -96,62 +102,59 @@ def _binary_oracle(
     values = scores_from_counts([negatives, (positives, q, hits)])[metric]
     seconds = to_positive[a] + to_negative[deferred - a]
     best = np.argmin(np.where(values >= values.max(axis=0) - 1e-12, seconds, np.inf), axis=0)
-    return deferred, values[best, deferred], seconds[best, deferred]
+    a = a[best, deferred]
+    reaching = positive_tiers[a] + negative_tiers[deferred - a]
+    return deferred, values[best, deferred], seconds[best, deferred], reaching
 
 
 def _greedy_oracle(
-    metric: str,
-    labels: np.ndarray,
-    tier1: np.ndarray,
-    tier2: np.ndarray,
-    num_classes: int,
-    tier2_s: np.ndarray,
-    steps: int = 200,
+    metric: str, labels: np.ndarray, first: np.ndarray, num_classes: int, rescue: Rescue, steps: int = 200
 ) -> Points:
     """Macro F1 or MCC by always making the kinds of move, (label, tier-1 answer), that gain most from here.
 
     Each step makes 1/steps of all useful moves, at least one: of the best kind first, and the cheapest of their kind.
     """
-    useful = np.flatnonzero((tier1 != labels) & (tier2 == labels))
+    useful = np.flatnonzero(rescue.gain > 0)
     kinds, kind_of, size = np.unique(
-        labels[useful] * num_classes + tier1[useful], return_inverse=True, return_counts=True
+        labels[useful] * num_classes + first[useful], return_inverse=True, return_counts=True
     )
     right, wrong = np.divmod(kinds, num_classes)
-    seconds = prefix_sums(tier2_s[useful][np.lexsort((tier2_s[useful], kind_of))])
+    ranked = useful[np.lexsort((rescue.seconds[useful], kind_of))]
+    seconds, tiers = prefix_sums(rescue.seconds[ranked]), rescue.reaching(ranked)
     start = np.cumsum(size) - size
     step = -(-len(useful) // steps)
-    tier1_counts = list(class_counts(labels, tier1, num_classes))
+    start_counts = list(class_counts(labels, first, num_classes))
     moved, points = np.zeros(len(size), np.int64), []
 
-    def score(sum_deferred: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        return scores_from_counts(cascade_counts(tier1_counts, right, wrong, right, sum_deferred))[metric]
+    def reached(sum_passed: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        return scores_from_counts(cascade_counts(start_counts, right, wrong, right, sum_passed))[metric]
 
     while True:
-        spent = np.sum(seconds[start + moved] - seconds[start])
-        points.append((moved.sum(), score(lambda change: moved @ change), spent))
+        spent, reaching = (np.sum(each[start + moved] - each[start], axis=0) for each in (seconds, tiers))
+        points.append((moved.sum(), reached(lambda change: moved @ change), spent, reaching))
         left = size - moved
         if not left.any():
             return tuple(np.array(column) for column in zip(*points, strict=True))
         # one more move of a kind adds just that kind's change
         one_more = (left > 0).astype(np.int8)
-        ranked = np.argsort(-score(lambda change, more=one_more: moved @ change + change * more), kind="stable")
-        before = np.cumsum(left[ranked]) - left[ranked]
-        moved[ranked] += np.clip(step - before, 0, left[ranked])
+        best = np.argsort(-reached(lambda change, more=one_more: moved @ change + change * more), kind="stable")
+        before = np.cumsum(left[best]) - left[best]
+        moved[best] += np.clip(step - before, 0, left[best])
 
 
 def _random_draws(
     metric: str,
     labels: np.ndarray,
-    tier1: np.ndarray,
-    tier2: np.ndarray,
+    kept: np.ndarray,
+    passed: np.ndarray,
     num_classes: int,
     deferred: np.ndarray,
     draws: int,
     seed: int,
 ) -> np.ndarray:
     """(draws, points) of the metric: each draw puts the examples in a random order and defers the first of them."""
-    differ = np.flatnonzero(tier1 != tier2)
-    tier1_counts = list(class_counts(labels, tier1, num_classes))
+    differ = np.flatnonzero(kept != passed)
+    start_counts = list(class_counts(labels, kept, num_classes))
     rng = np.random.default_rng(seed)
     values = np.empty((draws, len(deferred)))
     for row in values:
@@ -159,21 +162,25 @@ def _random_draws(
         places = np.sort(rng.choice(len(labels), len(differ), replace=False, shuffle=False))
         taken, shuffled = np.searchsorted(places, deferred), rng.permutation(differ)
         counts = cascade_counts(
-            tier1_counts,
+            start_counts,
             labels[shuffled],
-            tier1[shuffled],
-            tier2[shuffled],
-            sum_deferred=lambda change, taken=taken: prefix_sums(change)[taken],
+            kept[shuffled],
+            passed[shuffled],
+            sum_passed=lambda change, taken=taken: prefix_sums(change)[taken],
         )
         row[:] = scores_from_counts(counts)[metric]
     return values
 
 
 def _checked(
-    metric: str, labels: np.ndarray, tier1_predictions: np.ndarray, tier2_predictions: np.ndarray, num_classes: int
-) -> list[np.ndarray]:
+    metric: str, labels: np.ndarray, answers: np.ndarray, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
     if metric not in METRICS:
         raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
-    return check_class_ids(
-        num_classes, labels=labels, tier1_predictions=tier1_predictions, tier2_predictions=tier2_predictions
-    )
+    labels, *tiers = check_class_ids(num_classes, labels=labels, **named_tiers(answers))
+    return labels, np.stack(tiers)
+
+
+def named_tiers(answers: np.ndarray) -> dict[str, np.ndarray]:
+    """Answers (K, n) by the names that messages call them."""
+    return {f"tier{tier}_predictions": each for tier, each in enumerate(answers, 1)}

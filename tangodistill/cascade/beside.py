@@ -12,7 +12,7 @@ from tangodistill.cascade.outcomes import GRADES, ClassOutcomes, GradedOutcomes,
 from tangodistill.metrics import class_counts, positive_last, scores_from_counts
 
 Curve = tuple[np.ndarray, np.ndarray]
-"""Speedup over the second tier alone at batch 1, and the metric, each (points,)."""
+"""Speedup over the last tier alone at batch 1, and the metric, each (points,)."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ExitExamples:
     entropies: np.ndarray
     seconds: np.ndarray
     second_s: np.ndarray
-    """(n,) through the second tier."""
+    """(n,) through the last tier alone."""
     num_classes: int
 
     def drawn(self, rows: np.ndarray) -> ExitExamples:
@@ -50,11 +50,11 @@ class LengthExamples:
     """What a Dynamic-TinyBERT's length configurations made of n examples."""
 
     outcomes: Sequence[Outcomes]
-    """Of each configuration, which stands in both tiers' place."""
+    """Of each configuration, as of a single tier."""
     seconds: np.ndarray
     """(n, configurations)."""
     second_s: np.ndarray
-    """(n,) through the second tier."""
+    """(n,) through the last tier alone."""
 
     def drawn(self, rows: np.ndarray) -> LengthExamples:
         return LengthExamples([each.drawn(rows) for each in self.outcomes], self.seconds[rows], self.second_s[rows])
@@ -87,9 +87,9 @@ def length_examples(
         graded = {name: np.stack(list(table[name])) for name in GRADES}
         configurations = range(graded[GRADES[0]].shape[1])
         outcomes = [
-            GradedOutcomes({name: scores[:, [i, i]].T for name, scores in graded.items()}) for i in configurations
+            GradedOutcomes({name: scores[:, [i]].T for name, scores in graded.items()}) for i in configurations
         ]
     else:
         answers = np.stack(list(table["answer"]), axis=1)
-        outcomes = [ClassOutcomes(labels, each, each, num_classes, positive) for each in answers]
+        outcomes = [ClassOutcomes(labels, each[None], num_classes, positive) for each in answers]
     return LengthExamples(outcomes, np.stack(list(table["seconds"])), np.asarray(table["second_s"]))

@@ -6,7 +6,7 @@ it is.
 
 import numpy as np
 
-from tangodistill.cascade.sweep import rank
+from tangodistill.cascade.gates import rank
 from tangodistill.metrics import expected_calibration_error
 
 

@@ -1,4 +1,4 @@
-"""What a certificate is computed from beside the outcomes: which examples stay with tier 1, and which hang together."""
+"""What a certificate is computed from beside the outcomes: the path that is tested, and what hangs together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,54 +6,68 @@ from functools import cached_property
 
 import numpy as np
 
+from tangodistill.cascade.gates import Gates
+from tangodistill.cascade.moves import Moves
+
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """n calibration examples.
+    """n calibration examples, and the path of thresholds that is tested on them from its safest step.
+
+    Along a path of one threshold, which falls, an example goes from the second tier to the first and stays there. With
+    more gates it may move back: a test takes the answer that it has at each step, and no order of these is presumed.
 
     Raises: ValueError for arrays that do not fit together, or a confidence that is not finite.
     """
 
-    confidence: np.ndarray
-    """(n,) of the first tier."""
-    thresholds: np.ndarray
-    """(steps,) float32, falling: those that are tested, as `threshold_grid` gives them for the score."""
+    confidences: np.ndarray
+    """(K - 1, n) of every tier but the last; two tiers may be given as (n,)."""
+    path: np.ndarray
+    """(steps, K - 1) float32, fixed before the examples were seen; two tiers may be given as (steps,)."""
     groups: Sequence | None = None
     """(n,) equal values for examples that are not independent of one another; None: all are."""
 
     def __post_init__(self) -> None:
-        confidence = np.asarray(self.confidence, np.float32)
-        groups = np.arange(len(confidence)) if self.groups is None else np.unique(self.groups, return_inverse=True)[1]
-        if confidence.ndim != 1 or not confidence.size or not np.isfinite(confidence).all():
-            raise ValueError(f"confidence must be one or more finite numbers, got an array of {confidence.shape}")
-        if groups.shape != confidence.shape:
-            raise ValueError(f"confidence has {len(confidence)} entries, groups has {len(groups)}")
-        object.__setattr__(self, "confidence", confidence)
+        gates, path = Gates(self.confidences), np.asarray(self.path, np.float32)
+        path = path[:, None] if path.ndim == 1 else path
+        groups = np.arange(gates.n) if self.groups is None else np.unique(self.groups, return_inverse=True)[1]
+        if groups.shape != (gates.n,):
+            raise ValueError(f"confidence has {gates.n} entries, groups has {len(groups)}")
+        if path.shape[1] != gates.tiers - 1:
+            raise ValueError(f"a path of {gates.tiers} tiers has {gates.tiers - 1} thresholds a step, got {path.shape}")
+        object.__setattr__(self, "confidences", gates.confidences)
+        object.__setattr__(self, "path", path)
         object.__setattr__(self, "groups", groups)
 
     @property
     def n(self) -> int:
         """Examples."""
-        return len(self.confidence)
+        return self.confidences.shape[1]
+
+    @property
+    def tiers(self) -> int:
+        """K."""
+        return len(self.confidences) + 1
+
+    @property
+    def steps(self) -> int:
+        """Of the path."""
+        return len(self.path)
 
     @cached_property
     def group_sizes(self) -> np.ndarray:
         """(groups,) int64: the examples of each."""
         return np.bincount(self.groups)
 
-    @property
-    def steps(self) -> int:
-        """Thresholds."""
-        return len(self.thresholds)
-
     @cached_property
-    def deferrals(self) -> np.ndarray:
-        """(n,) int64: the first so many thresholds defer the example."""
-        return np.searchsorted(-self.thresholds, -self.confidence)
+    def moves(self) -> Moves:
+        """From the last tier alone down the path, a point for each step."""
+        return Gates(self.confidences).moves(self.path)
 
-    def standing(self, part: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """(steps,) how many of some examples each threshold leaves to tier 1."""
-        return np.cumsum(np.bincount(self.deferrals[part], minlength=self.steps + 1))[: self.steps]
+    @property
+    def last_rate(self) -> np.ndarray:
+        """(steps,) share of the examples that the last tier answers."""
+        return self.moves.beyond(self.tiers - 2) / self.n
 
     def one_each(self) -> tuple["CalibrationSet", np.ndarray]:
         """The set of one example of each group, drawn by a fixed seed, and the rows (groups,) of these.
@@ -64,4 +78,4 @@ class CalibrationSet:
         """
         order = np.random.default_rng(0).permutation(self.n)
         rows = np.sort(order[np.unique(self.groups[order], return_index=True)[1]])
-        return CalibrationSet(self.confidence[rows], self.thresholds), rows
+        return CalibrationSet(self.confidences[:, rows], self.path), rows

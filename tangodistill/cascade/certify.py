@@ -4,6 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from tangodistill.cascade.baselines import named_tiers
 from tangodistill.cascade.betting_test import betting_p_values, groups_to_win
 from tangodistill.cascade.bootstrap import bootstrap_p_values
 from tangodistill.cascade.calibration_set import CalibrationSet
@@ -21,22 +22,21 @@ BOUND_ERROR = 1e-4  # of each of two bounds that hold for all thresholds at once
 def certify(
     metric: str,
     labels: np.ndarray,
-    tier1_predictions: np.ndarray,
-    tier2_predictions: np.ndarray,
+    answers: np.ndarray,
     num_classes: int,
     calibration: CalibrationSet,
     keep: float,
     level: float,
-    plain: float,
+    plain: np.ndarray | float,
 ) -> Guarantee:
-    """The cheapest threshold that keeps a share of the second tier's metric on unseen data, at a level of confidence.
+    """The cheapest thresholds that keep a share of the last tier's metric on unseen data, at a level of confidence.
 
     Accuracy is tested exactly, or by bets on the means of groups, which are valid at any number of groups; F1 and MCC,
     which are no means over examples, by the percentiles of a paired bootstrap with a fixed seed, of one example of each
     group, which is valid only for many.
 
-    Args: `labels`, `tier1_predictions`, `tier2_predictions` (n,) class ids of the calibration examples; `keep` the
-    share; `level` the confidence of the guarantee, such as 0.95; `plain` the threshold chosen without one.
+    Args: `labels` (n,) and `answers` (K, n) class ids of the calibration examples; `keep` the share; `level` the
+    confidence of the guarantee, such as 0.95; `plain` the thresholds (K - 1,) chosen without one.
 
     Raises: ValueError for a share or level that cannot be certified, or for arrays that do not fit together.
 
@@ -44,90 +44,88 @@ def certify(
     >>> labels, sure = np.tile([0, 1], 2000), np.linspace(0.5, 1, 4000)
     >>> tier1 = np.where(sure < 0.8, 0, labels)  # below 0.8, half its answers are wrong
     >>> calibration = CalibrationSet(sure, threshold_grid("max_probability", 2))
-    >>> found = certify("accuracy", labels, tier1, labels, 2, calibration, keep=0.9, level=0.95, plain=0.7)
+    >>> answers = np.stack([tier1, labels])
+    >>> found = certify("accuracy", labels, answers, 2, calibration, keep=0.9, level=0.95, plain=0.7)
     >>> round(found.threshold, 2), round(found.deferral_rate, 2)
     (0.71, 0.42)
     """
     if metric not in METRICS:
         raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
     check_guarantee(keep, level)
-    labels, tier1, tier2 = check_class_ids(
-        num_classes, labels=labels, tier1_predictions=tier1_predictions, tier2_predictions=tier2_predictions
-    )
-    _check_size(calibration, len(labels))
+    labels, *tiers = check_class_ids(num_classes, labels=labels, **named_tiers(answers))
+    answers = np.stack(tiers)
+    _check_size(calibration, answers)
     if metric == "accuracy":
-        tested = _test_right_answers(tier1 == labels, tier2 == labels, calibration, keep, level)
+        tested = _test_right_answers(answers == labels, calibration, keep, level)
     else:
         drawn, rows = calibration.one_each()
-        answers = labels[rows], tier1[rows], tier2[rows]
-        p_values = bootstrap_p_values(metric, *answers, drawn.deferrals, drawn.steps, num_classes, keep)
+        p_values = bootstrap_p_values(metric, labels[rows], answers[:, rows], drawn, num_classes, keep)
         tested = _by_p_values(_named(BOOTSTRAP, calibration), p_values, drawn.n, level)
     return guarantee(calibration, tested, keep, level, plain)
 
 
 def certify_graded(
-    tiers: np.ndarray, calibration: CalibrationSet, keep: float, level: float, plain: float
+    scores: np.ndarray, calibration: CalibrationSet, keep: float, level: float, plain: np.ndarray | float
 ) -> Guarantee:
     """The same for answers graded 0..1, whose metric is the mean; valid at any number of groups.
 
     Where every score is 0 or 1, as in exact match, the mean is an accuracy and is tested as one.
 
-    Args: `tiers` (2, n) scores of the calibration examples; the rest as in `certify`.
+    Args: `scores` (K, n) of the calibration examples; the rest as in `certify`.
 
     >>> from tangodistill.cascade.threshold_grid import probability_grid
     >>> sure = np.linspace(0, 1, 4000)
-    >>> tiers = np.stack([np.where(sure < 0.6, 0.3, 0.8), np.full(4000, 0.8)])
-    >>> found = certify_graded(tiers, CalibrationSet(sure, probability_grid(0)), keep=0.9, level=0.95, plain=0.45)
+    >>> scores = np.stack([np.where(sure < 0.6, 0.3, 0.8), np.full(4000, 0.8)])
+    >>> found = certify_graded(scores, CalibrationSet(sure, probability_grid(0)), keep=0.9, level=0.95, plain=0.45)
     >>> round(found.threshold, 2), round(found.deferral_rate, 2)
     (0.46, 0.46)
     """
     check_guarantee(keep, level)
-    tier1, tier2 = np.asarray(tiers, np.float64)
-    _check_size(calibration, len(tier1))
-    if np.isin(tiers, (0, 1)).all():
-        tested = _test_right_answers(tier1 == 1, tier2 == 1, calibration, keep, level)
+    scores = np.asarray(scores, np.float64)
+    _check_size(calibration, scores)
+    if np.isin(scores, (0, 1)).all():
+        tested = _test_right_answers(scores == 1, calibration, keep, level)
     else:
-        tested = _test_means(tier1, tier2, calibration, keep, level)
+        tested = _test_means(scores, calibration, keep, level)
     return guarantee(calibration, tested, keep, level, plain)
 
 
-def _check_size(calibration: CalibrationSet, n: int) -> None:
-    if calibration.n != n:
-        raise ValueError(f"confidence must be of the {n} examples, got {calibration.n}")
+def _check_size(calibration: CalibrationSet, tiers: np.ndarray) -> None:
+    if calibration.n != tiers.shape[1]:
+        raise ValueError(f"confidence must be of the {tiers.shape[1]} examples, got {calibration.n}")
+    if calibration.tiers != len(tiers):
+        raise ValueError(f"confidence must be of {len(tiers) - 1} gating tiers, got {calibration.tiers - 1}")
 
 
-def _test_right_answers(
-    right1: np.ndarray, right2: np.ndarray, calibration: CalibrationSet, keep: float, level: float
-) -> Tested:
-    """The sizes of the groups alone say which test: none is chosen for what it finds."""
+def _test_right_answers(right: np.ndarray, calibration: CalibrationSet, keep: float, level: float) -> Tested:
+    """The sizes of the groups alone say which test: none is chosen for what it finds. `right` is (K, n)."""
     if calibration.n > FEW_A_GROUP * len(calibration.group_sizes):
-        return _test_means(right1.astype(np.float64), right2.astype(np.float64), calibration, keep, level)
+        return _test_means(right.astype(np.float64), calibration, keep, level)
     drawn, rows = calibration.one_each()
-    return _exact(right1[rows], right2[rows], drawn, keep, level, _named(EXACT, calibration))
+    return _exact(right[:, rows], drawn, keep, level, _named(EXACT, calibration))
 
 
-def _test_means(
-    tier1: np.ndarray, tier2: np.ndarray, calibration: CalibrationSet, keep: float, level: float
-) -> Tested:
-    needed = groups_to_win(tier1, tier2, calibration, keep, level)
-    return Tested(BETTING, betting_p_values(tier1, tier2, calibration, keep), needed, needed)
+def _test_means(scores: np.ndarray, calibration: CalibrationSet, keep: float, level: float) -> Tested:
+    needed = groups_to_win(scores, calibration, keep, level)
+    return Tested(BETTING, betting_p_values(scores, calibration, keep), needed, needed)
 
 
-def _exact(
-    right1: np.ndarray, right2: np.ndarray, drawn: CalibrationSet, keep: float, level: float, method: str
-) -> Tested:
-    """A test of "accuracy(cascade) <= keep * accuracy(tier 2)", of independent examples.
+def _exact(right: np.ndarray, drawn: CalibrationSet, keep: float, level: float, method: str) -> Tested:
+    """A test of "accuracy(cascade) <= keep * accuracy(last tier)", of independent examples.
 
-    That is: losses exceed gains by (1 - keep) of tier 2's accuracy or more. This accuracy, and how often the tiers
-    differ at most, namely where nothing is deferred, are not known but bounded; the bounds' own errors are added to the
-    p-values (Berger and Boos 1994, "P values maximized over a confidence set for the nuisance parameter").
+    That is: losses exceed gains by (1 - keep) of the last tier's accuracy or more. This accuracy, and how often a
+    cascade's answer and the last tier's differ at most, namely as often as any tier's does, are not known but bounded,
+    once for all steps; the bounds' own errors are added to the p-values (Berger and Boos 1994, "P values maximized over
+    a confidence set for the nuisance parameter").
     """
-    n, losses, gains = len(right1), right2 & ~right1, right1 & ~right2
-    margin = (1 - keep) * (1 - highest_rate(int(np.sum(~right2)), n, BOUND_ERROR))
-    p_values = np.ones(drawn.steps)  # a second tier that is never right leaves nothing to lose
+    n, last = drawn.n, right[-1]
+    losses, gains = last & ~right, right & ~last
+    margin = (1 - keep) * (1 - highest_rate(int(np.sum(~last)), n, BOUND_ERROR))
+    p_values = np.ones(drawn.steps)  # a last tier that is never right leaves nothing to lose
     if margin > 0:
-        most_gains = (highest_rate(int(np.sum(losses | gains)), n, BOUND_ERROR) - margin) / 2
-        p_values = exact_p_values(drawn.standing(losses), drawn.standing(gains), n, margin, most_gains)
+        differ = int(np.sum((losses | gains).any(axis=0)))
+        most_gains = (highest_rate(differ, n, BOUND_ERROR) - margin) / 2
+        p_values = exact_p_values(drawn.moves.total(losses), drawn.moves.total(gains), n, margin, most_gains)
     return _by_p_values(method, np.minimum(p_values + 2 * BOUND_ERROR, 1.0), n, level)
 
 

@@ -1,10 +1,15 @@
 """Choose the operating point that a target asks for."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
+
+from tangodistill.cascade.columns import gate_values
+
+LAST_ONLY, PATH = "second_only", "path"
+"""Kinds of point in a table of them: the last tier alone, and a step of a path."""
 
 
 @dataclass(frozen=True)
@@ -12,8 +17,8 @@ class Target:
     """What the cascade must keep to."""
 
     kind: Literal["keep", "max_ms", "defer"]
-    """"keep": at least `value` of the second tier's metric; "max_ms": at most `value` milliseconds per example on
-    average, one example at a time; "defer": at most `value` of the examples go to the second tier."""
+    """"keep": at least `value` of the last tier's metric; "max_ms": at most `value` milliseconds per example on
+    average, one example at a time; "defer": at most `value` of the examples go to the last tier."""
     value: float
 
     def __post_init__(self) -> None:
@@ -25,14 +30,14 @@ class Target:
             allowed = "between 0 and 1" if self.kind == "defer" else "a number of at least 0"
             raise ValueError(f"the target {self.kind} must be {allowed}, got {self.value}")
 
-    def missed_by(self, point: "ChosenPoint", tier2_metric: float) -> str | None:
+    def missed_by(self, point: "ChosenPoint", last_metric: float) -> str | None:
         """How a point on other examples falls short of the target, None where it meets it."""
         reached, unit = {
-            "keep": (point.metric_value / tier2_metric if tier2_metric else np.inf, "of tier 2"),
+            "keep": (point.metric_value / last_metric if last_metric else np.inf, "of tier 2"),
             "max_ms": (point.per_example_ms, "ms per example"),
             "defer": (point.deferral_rate, "of the examples deferred"),
         }[self.kind]
-        short = point.metric_value < self.value * tier2_metric if self.kind == "keep" else reached > self.value
+        short = point.metric_value < self.value * last_metric if self.kind == "keep" else reached > self.value
         return f"{reached:.5g} {unit} where {self.value:.5g} was asked for" if short else None
 
     def __str__(self) -> str:
@@ -47,43 +52,83 @@ class Target:
 class ChosenPoint:
     """One operating point of a table made by `operating_points`."""
 
-    threshold: float
-    """A float32 value: the answer of tier 1 stands unless its confidence is below."""
-    deferral_rate: float
+    thresholds: tuple[float, ...]
+    """(K - 1,) float32 values: a tier's answer stands unless its confidence is below its threshold."""
+    passed: tuple[float, ...]
+    """(K - 1,) shares of the examples that go beyond each of these tiers."""
     metric_value: float
     per_example_ms: float
     """On average, one example at a time."""
     predicted_s: float
     """Seconds for all examples of the table at the tiers' best batch sizes."""
     speedup: float
-    """Against tier 2 alone, one example at a time."""
+    """Against the last tier alone, one example at a time."""
     speedup_best_batch: float
     """The same at the tiers' best batch sizes."""
+
+    @property
+    def threshold(self) -> float:
+        """Of two tiers, the only one."""
+        return self.thresholds[0]
+
+    @property
+    def deferral_rate(self) -> float:
+        """Share of the examples that the last tier answers."""
+        return self.passed[-1]
+
+    def record(self) -> dict:
+        """Ready for JSON: of two tiers `threshold`, of more lists `thresholds` and `passed`."""
+        gates = {"threshold": self.threshold}
+        if len(self.thresholds) > 1:
+            gates = {"thresholds": list(self.thresholds), "passed": list(self.passed)}
+        own = {name: value for name, value in asdict(self).items() if name not in ("thresholds", "passed")}
+        return {**gates, "deferral_rate": self.deferral_rate, **own}
+
+    @classmethod
+    def keys(cls, tiers: int) -> list[str]:
+        """Of a record."""
+        gates = (0.0,) * (tiers - 1)
+        return list(cls(gates, gates, *[0.0] * 5).record())
+
+
+def thresholds_of(record: Mapping) -> tuple[float, ...] | None:
+    """The thresholds in what `ChosenPoint.record` made, None where no point was chosen.
+
+    >>> [thresholds_of(record) for record in ({"threshold": 0.5}, {"thresholds": [0.5, 0.75]}, {"threshold": None})]
+    [(0.5,), (0.5, 0.75), None]
+    """
+    given = record.get("thresholds") or record.get("threshold")
+    if given is None:
+        return None
+    return tuple(given) if isinstance(given, Sequence) else (given,)
 
 
 def choose(points: Mapping[str, np.ndarray], target: Target, metric: str, title: str | None = None) -> ChosenPoint:
     """The point that meets the target: for "keep" the cheapest, for a budget the one of the best metric within it.
 
-    Cheapest means fewest deferred; of points with equal metric it is taken too.
+    The points stand cheapest first, and of points with equal metric the cheapest is taken. On a path, "keep" takes the
+    last step on the way down from the safest before the first that falls short: a cheaper one that makes up for that by
+    chance is not trusted.
 
-    Args: `points` columns as from `operating_points`; `metric` the column to keep or to maximise; `title` what
-    messages call it.
+    Args: `points` columns as from `operating_points` or `path_points`; `metric` the column to keep or to maximise;
+    `title` what messages call it.
 
     Raises: ValueError saying the best reachable, where no point meets the target.
     """
-    cascade = np.asarray(points["kind"]) == "cascade"
-    values, rate = np.asarray(points[metric])[cascade], np.asarray(points["deferral_rate"])[cascade]
-    # points ascend in threshold, hence in examples deferred: the first is the cheapest
+    own = np.asarray(points["kind"]) != LAST_ONLY
+    values, rate = np.asarray(points[metric])[own], np.asarray(points["deferral_rate"])[own]
     if target.kind == "keep":
-        tier2_metric = float(np.asarray(points[metric])[~cascade][0])
-        meets = values >= target.value * tier2_metric
+        last_metric = float(np.asarray(points[metric])[~own][0])
+        meets = values >= target.value * last_metric
+        if points["kind"][0] == PATH:
+            meets = np.logical_and.accumulate(meets[::-1])[::-1]
         if not meets.any():
             raise ValueError(
-                f"no threshold reaches {target.value * tier2_metric:.4f}, which is {target.value:.4g} of tier 2's "
-                f"{title or metric} {tier2_metric:.4f}; the best reachable is {values.max():.4f}"
+                f"no threshold reaches {target.value * last_metric:.4f}, which is {target.value:.4g} of tier 2's "
+                f"{title or metric} {last_metric:.4f}; the best reachable is {values.max():.4f}"
             )
         return _point(points, int(np.argmax(meets)), metric)
-    cost = rate if target.kind == "defer" else 1000 / np.asarray(points["throughput_per_s"])[cascade]
+    cost = rate if target.kind == "defer" else 1000 / np.asarray(points["throughput_per_s"])[own]
     within = cost <= target.value
     if not within.any():
         raise ValueError(
@@ -93,17 +138,32 @@ def choose(points: Mapping[str, np.ndarray], target: Target, metric: str, title:
     return _point(points, int(np.argmax(np.where(within, values, -np.inf))), metric)
 
 
-def point_at(points: Mapping[str, np.ndarray], threshold: float, metric: str) -> ChosenPoint:
-    """What a threshold chosen elsewhere does on these examples: the point that defers just the same ones."""
-    own = np.asarray(points["threshold"])[np.asarray(points["kind"]) == "cascade"]
-    row = min(int(np.searchsorted(own, np.float32(threshold))), len(own) - 1)
-    return replace(_point(points, row, metric), threshold=float(np.float32(threshold)))
+def point_at(points: Mapping[str, np.ndarray], thresholds: Sequence[float] | float, metric: str) -> ChosenPoint:
+    """What thresholds chosen elsewhere do on these examples.
+
+    Args: `points` of two tiers all from `operating_points`, of which one defers just the same examples; of more tiers
+    such as `path_points` made of these very thresholds among others.
+
+    Raises: ValueError where the thresholds of more than two tiers are not among the points.
+    """
+    own = gate_values("threshold", points)[np.asarray(points["kind"]) != LAST_ONLY]
+    wanted = np.atleast_1d(np.asarray(thresholds, np.float32))
+    if len(wanted) == 1:
+        row = min(int(np.searchsorted(own[:, 0], wanted[0])), len(own) - 1)
+    else:
+        same = np.flatnonzero((own == wanted).all(axis=1))
+        if not len(same):
+            raise ValueError(f"the thresholds {wanted.tolist()} are not among these operating points")
+        row = int(same[0])
+    return replace(_point(points, row, metric), thresholds=tuple(map(float, wanted)))
 
 
 def _point(points: Mapping[str, np.ndarray], row: int, metric: str) -> ChosenPoint:
+    gates = gate_values("threshold", points)[row]
+    passed = gate_values("passed", points)[row] if len(gates) > 1 else [points["deferral_rate"][row]]
     return ChosenPoint(
-        threshold=float(points["threshold"][row]),
-        deferral_rate=float(points["deferral_rate"][row]),
+        thresholds=tuple(map(float, gates)),
+        passed=tuple(map(float, passed)),
         metric_value=float(points[metric][row]),
         per_example_ms=1000 / float(points["throughput_per_s"][row]),
         predicted_s=float(points["time_best_batch_s"][row]),

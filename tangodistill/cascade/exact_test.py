@@ -1,8 +1,8 @@
-"""An exact test that a cascade's accuracy stays within a margin of the second tier's, on the same examples.
+"""An exact test that a cascade's accuracy stays within a margin of the last tier's, on the same examples.
 
-Of n examples, tier 2 alone gets `losses` right, and the cascade alone `gains`; those that both get right or wrong say
-nothing. The null hypothesis is that the rate of losses exceeds that of gains by the margin or more. Outcomes are ranked
-by Tango's score (1998, "Equivalence test and confidence interval for the difference in proportions for the
+Of n examples, the last tier alone gets `losses` right, and the cascade alone `gains`; those that both get right or
+wrong say nothing. The null hypothesis is that the rate of losses exceeds that of gains by the margin or more. Outcomes
+are ranked by Tango's score (1998, "Equivalence test and confidence interval for the difference in proportions for the
 paired-sample design"), and the p-value is the probability of ranking as low or lower, at the rate of gains that makes
 it largest (Hsueh, Liu and Chen 2001, "Unconditional exact tests for equivalence or noninferiority for paired binary
 endpoints").

@@ -1,4 +1,4 @@
-"""Examples with all that is known of them: both tiers' outcomes, the first one's confidence, and times."""
+"""Examples with all that is known of them: every tier's outcomes, their confidences, and times."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tangodistill.cascade.beside import Curve, ExitExamples, LengthExamples, exit_examples, length_examples
+from tangodistill.cascade.columns import confidences_of
+from tangodistill.cascade.front import every_point
+from tangodistill.cascade.gates import Gates
 from tangodistill.cascade.outcomes import Outcomes, outcomes_of
-from tangodistill.cascade.speedup import (
-    Timing,
-    best_batch_time_s,
-    cascade_time_s,
-    timing_of,
-)
+from tangodistill.cascade.timing import Timing, timing_of
 from tangodistill.metrics import positive_id
 
 DRAWS_OF_RANDOM = 100
@@ -23,24 +21,29 @@ DRAWS_OF_RANDOM = 100
 
 @dataclass(frozen=True)
 class Examples:
-    """What both tiers made of n examples, how sure the first one was, and how long they took."""
+    """What the tiers made of n examples, how sure they were, and how long they took."""
 
     metric: str
     outcomes: Outcomes
-    confidence: np.ndarray
+    confidences: np.ndarray
+    """(K - 1, n) float32 of every tier but the last; two tiers may be given as (n,)."""
     timing: Timing
     beside: Mapping[str, ExitExamples | LengthExamples] = field(default_factory=dict)
     """What was measured beside the cascade, of `deebert` and `dynamic_tinybert`."""
     groups: np.ndarray | None = None
     """(n,) equal numbers for rows that hang together; None: every row stands by itself."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "confidences", Gates(self.confidences).confidences)
+
     @property
     def n(self) -> int:
-        return len(self.confidence)
+        return self.outcomes.n
 
     def drawn(self, rows: np.ndarray) -> Examples:
         beside = {kind: own.drawn(rows) for kind, own in self.beside.items()}
-        return Examples(self.metric, self.outcomes.drawn(rows), self.confidence[rows], self.timing.drawn(rows), beside)
+        drawn = self.outcomes.drawn(rows), self.confidences[:, rows], self.timing.drawn(rows)
+        return Examples(self.metric, *drawn, beside)
 
     def curves(self, draws: int = DRAWS_OF_RANDOM) -> dict[str, Curve]:
         """The curves `cascade`, `random` and `oracle`, and those of what is beside them: speedups at batch 1."""
@@ -48,21 +51,16 @@ class Examples:
 
     def both_curves(self, draws: int) -> dict[str, tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
         """Of each kind the speedups (points,) at batch 1 and at best batch (None: not timed), and the metric."""
-        timing, swept = self.timing, self.outcomes.sweep(self.confidence)
-        second_s, second_best_s = timing.second_only_s.sum(), timing.second_only_best_batch_s
-        found = {
-            "cascade": (
-                second_s / cascade_time_s(swept, timing),
-                second_best_s / best_batch_time_s(swept.deferred, timing),
-                swept.metric(self.metric),
-            )
-        }
+        timing, front = self.timing, every_point(self.outcomes, self.confidences, self.timing)
+        last_s, last_best_s = timing.reference.example_s.sum(), timing.reference.best_batch_s
+        own = last_s / front.time_s, last_best_s / front.time_best_batch_s, front.metrics[self.metric]
+        found = {"cascade": own}
         baselines = {
             "random": self.outcomes.random(self.metric, timing, draws),
             "oracle": self.outcomes.oracle(self.metric, timing),
         }
         for kind, curve in baselines.items():
-            found[kind] = second_s / curve.time_s, second_best_s / curve.time_best_batch_s, curve.metric
+            found[kind] = last_s / curve.time_s, last_best_s / curve.time_best_batch_s, curve.metric
         for kind, own in self.beside.items():
             speedup, values = own.curve(self.metric)
             found[kind] = speedup, None, values
@@ -83,7 +81,7 @@ def examples_of(
     return Examples(
         metric=summary["metric"],
         outcomes=outcomes_of(predictions, positive),
-        confidence=np.asarray(predictions["confidence"]),
+        confidences=confidences_of(predictions),
         timing=timing_of(predictions, batches, [tier["best_batch_size"] for tier in summary["tiers"]]),
         beside={kind: read[kind](table, labels, len(names), positive) for kind, table in (beside or {}).items()},
         groups=np.asarray(predictions["group"]) if "group" in predictions else None,

@@ -8,7 +8,8 @@ counts and seconds give all points at once: O(n · exits · log(n · exits)).
 
 import numpy as np
 
-from tangodistill.cascade.sweep import cascade_counts, prefix_sums, rank
+from tangodistill.cascade.gates import rank
+from tangodistill.cascade.moves import Moves, cascade_counts
 from tangodistill.metrics import check_class_ids, class_counts, scores_from_counts
 
 
@@ -30,7 +31,7 @@ def exit_points(
         answers: (n, exits) class ids.
         entropies: (n, exits - 1) of the off-ramps, in nats; the last exit needs none.
         seconds: (n, exits) of an example, one at a time, when it leaves at each exit.
-        second_only_s: of all examples through the cascade's second tier, one at a time.
+        second_only_s: of all examples through the cascade's last tier alone, one at a time.
 
     Raises: ValueError for arrays that do not fit together.
 
@@ -58,22 +59,16 @@ def exit_points(
     answers = np.stack(columns, axis=1)
     row, before, after, entropy = _moves(np.asarray(entropies, np.float32))
     order, threshold, made = rank(entropy)
-    row, before, after = row[order], before[order], after[order]
-
-    def sum_made(change: np.ndarray) -> np.ndarray:
-        return prefix_sums(change)[made]
-
+    moves = Moves(np.full(n, last, np.int8), row[order], before[order], after[order], made)
     counts = cascade_counts(
         class_counts(labels, answers[:, last], num_classes),
-        labels[row],
-        answers[row, before],
-        answers[row, after],
-        sum_made,
+        labels[moves.row],
+        answers[moves.row, moves.before],
+        answers[moves.row, moves.after],
+        moves.sum_made,
     )
-    time_s = seconds[:, last].sum() + sum_made(seconds[row, after] - seconds[row, before])
-    leaving = {
-        f"exit{e + 1}": n * (e == last) + sum_made((after == e).astype(np.int8) - (before == e)) for e in range(exits)
-    }
+    time_s = moves.total(seconds.T)
+    leaving = {f"exit{e + 1}": moves.beyond(e - 1) - moves.beyond(e) for e in range(exits)}
     return {
         "kind": np.repeat("deebert", len(threshold)),
         "threshold": threshold,

@@ -1,9 +1,9 @@
-"""The cheapest threshold that is certified to keep a share of the second tier's metric on unseen data.
+"""The cheapest thresholds that are certified to keep a share of the last tier's metric on unseen data.
 
-Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052). Each threshold of a grid has the null hypothesis "here the
-cascade keeps less". They are tested from the safest downwards, all at one level, up to the first that is not rejected
-(fixed-sequence testing): the chance of returning a threshold that keeps less is at most that level, however many there
-are, because the grid and its order were fixed before the data was seen.
+Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052). Each step of a path of thresholds has the null hypothesis
+"here the cascade keeps less". They are tested from the safest on, all at one level, up to the first that is not
+rejected (fixed-sequence testing): the chance of returning thresholds that keep less is at most that level, however many
+steps and tiers there are, because the path and its order were fixed before the data was seen.
 
 What is promised: groups of examples are drawn independently, as articles or texts with their near-doubles are. A new
 text is one of a new group, drawn as the calibration examples' groups were, and drawn from it at random. On average over
@@ -26,23 +26,28 @@ class Guarantee:
     """What a calibration set certifies about unseen data of its kind."""
 
     keep: float
-    """Share of the second tier's metric."""
+    """Share of the last tier's metric."""
     confidence: float
-    """Share of calibration sets whose threshold does keep it, at least."""
+    """Share of calibration sets whose thresholds do keep it, at least."""
     method: str
     n: int
     """Calibration examples."""
     groups: int
     """Independent groups of them."""
-    threshold: float | None
-    """A float32 value; None where nothing short of deferring all examples is certified."""
+    thresholds: tuple[float, ...] | None
+    """(K - 1,) float32 values; None where nothing short of the last tier for all examples is certified."""
     deferral_rate: float | None
-    """On the calibration examples."""
+    """Share of the calibration examples that the last tier answers."""
     groups_needed: int | None
-    """Where nothing is certified: about how many groups like these would certify any threshold at all; None beyond
+    """Where nothing is certified: about how many groups like these would certify any step at all; None beyond
     MOST_GROUPS."""
     groups_for_plain: int | None
-    """About how many would certify the threshold chosen without a guarantee; None beyond MOST_GROUPS."""
+    """About how many would certify the thresholds chosen without a guarantee; None beyond MOST_GROUPS."""
+
+    @property
+    def threshold(self) -> float | None:
+        """Of two tiers, the only one."""
+        return self.thresholds and self.thresholds[0]
 
     @property
     def target(self) -> str:
@@ -58,8 +63,8 @@ class Guarantee:
 
     @property
     def reason(self) -> str | None:
-        """Why no threshold is certified, and what it would take; None where one is."""
-        if self.threshold is not None:
+        """Why no step is certified, and what it would take; None where one is."""
+        if self.thresholds is not None:
             return None
         unit = "" if self.groups == self.n else " groups"
         anything, plain = (
@@ -74,7 +79,7 @@ class Guarantee:
 
 @dataclass(frozen=True)
 class Tested:
-    """What a test says of each threshold of a calibration set."""
+    """What a test says of each step of a calibration set's path."""
 
     method: str
     p_values: np.ndarray
@@ -85,27 +90,29 @@ class Tested:
     """(steps,) the same where they are many."""
 
 
-def guarantee(calibration: CalibrationSet, tested: Tested, keep: float, level: float, plain: float) -> Guarantee:
-    """The last threshold on the way down that is still certified, and what it would take to get further.
+def guarantee(
+    calibration: CalibrationSet, tested: Tested, keep: float, level: float, plain: np.ndarray | float
+) -> Guarantee:
+    """The last step of the path that is still certified, and what it would take to get further.
 
-    Args: `level` the confidence, such as 0.95; `plain` the threshold chosen without one.
+    Args: `level` the confidence, such as 0.95; `plain` the thresholds (K - 1,) chosen without one.
     """
-    n, thresholds = calibration.n, calibration.thresholds
-    rate = (n - calibration.standing()) / n
+    path, rate = calibration.path, calibration.last_rate
     last = fixed_sequence(tested.p_values, 1 - level) - 1
     certified = last >= 0 and rate[last] < 1
     first_useful = int(np.argmax(rate < 1))
-    cheapest_safe = max(int(np.sum(thresholds >= np.float32(plain))) - 1, first_useful)
-    # the way to a threshold leads past all safer ones
+    as_safe = np.flatnonzero(np.all(path >= np.asarray(plain, np.float32), axis=1))
+    cheapest_safe = max(int(as_safe[-1]) if len(as_safe) else -1, first_useful)
+    # the way to a step leads past all safer ones
     needed_at_all = np.max(tested.needed_at_all[: first_useful + 1])
     needed_amid_losses = np.max(tested.needed_amid_losses[: cheapest_safe + 1])
     return Guarantee(
         keep=keep,
         confidence=level,
         method=tested.method,
-        n=n,
+        n=calibration.n,
         groups=len(calibration.group_sizes),
-        threshold=float(thresholds[last]) if certified else None,
+        thresholds=tuple(map(float, path[last])) if certified else None,
         deferral_rate=float(rate[last]) if certified else None,
         groups_needed=None if certified else _about(needed_at_all),
         groups_for_plain=_about(needed_amid_losses),

@@ -1,21 +1,24 @@
 """95 % intervals of all that is read off measured examples: a paired bootstrap.
 
-Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 8 and 13. Examples are drawn with both tiers'
+Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 8 and 13. Examples are drawn with all tiers'
 answers and times, so that what the tiers have in common adds no noise to a share or a speedup. Rows that hang together
 are drawn together. Draws from a few examples on which nothing went wrong would never show a loss; so four are added
-wherever a share is read: each tier is right on two of them, two are deferred, and not deferring the others loses one
-and gains one. Agresti and Coull (1998) add as many to a single share, Agresti and Min (2005) to a paired difference.
+wherever a share is read: each tier is right on two of them, two go to the last tier, and that the others stay with the
+first loses one and gains one. Agresti and Coull (1998) add as many to a single share, Agresti and Min (2005) to a
+paired difference.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import NormalDist
 
 import numpy as np
 
+from tangodistill.cascade.choose import thresholds_of
 from tangodistill.cascade.examples import Examples
-from tangodistill.cascade.speedup import Timing, best_batch_time_s, speedup_at
+from tangodistill.cascade.gates import Gates
+from tangodistill.cascade.speedup import speedup_at
 from tangodistill.cascade.summary import FRACTIONS
+from tangodistill.cascade.timing import best_batch_time_s
 
 LEVEL = 0.95
 MOST_DRAWS, FEWEST_DRAWS = 500, 200
@@ -23,8 +26,9 @@ DRAWN_EXAMPLES = 10_000_000  # over all draws, beyond which there are fewer of t
 DRAWS_OF_RANDOM = 10  # random orders per draw, where F1 and MCC have no closed form
 
 RIGHT = np.array([[0, 1, 1, 0], [1, 0, 0, 1]], bool)
-"""(2, added) whether each tier is right."""
+"""(2, added) whether each of the tiers before the last is right, and whether the last one is."""
 DEFERRED = np.array([1, 1, 0, 0], bool)
+"""(added,) whether the last tier answers, else the first."""
 
 POINTS = ("chosen", "chosen_with_confidence", "best_on_report")
 """Keys of a summary that hold an operating point."""
@@ -55,8 +59,8 @@ def summary_intervals(
 
     Args: `step` is called after each of `draws_for(n)` draws.
     """
-    there = {name: summary[name]["threshold"] for name in POINTS if summary.get(name)}
-    points = Points(examples, {name: threshold for name, threshold in there.items() if threshold is not None})
+    there = {name: thresholds_of(summary[name]) for name in POINTS if summary.get(name)}
+    points = Points(examples, {name: thresholds for name, thresholds in there.items() if thresholds is not None})
     found = points.figures(np.arange(examples.n)) | speedups(examples)
     measured, rng = {way: _passes(summary["chosen"], way, examples) for way in MEASURED}, np.random.default_rng(0)
 
@@ -73,7 +77,7 @@ def summary_intervals(
     return middle(found | whole, draws, step)
 
 
-def point_intervals(examples: Examples, thresholds: Mapping[str, float]) -> dict[str, Interval]:
+def point_intervals(examples: Examples, thresholds: Mapping[str, Sequence[float]]) -> dict[str, Interval]:
     """The intervals of `Points` alone."""
     points = Points(examples, thresholds)
     draws = (
@@ -85,53 +89,58 @@ def point_intervals(examples: Examples, thresholds: Mapping[str, float]) -> dict
 class Points:
     """Operating points by their thresholds, and the tiers alone, over examples and the added ones.
 
-    Names of the numbers: `tier1/accuracy` and so on for each metric, `tier1/share_kept` of tier 2's,
-    `tier1/speedup`; and of each point, for instance, `chosen/metric_value`, `chosen/share_kept`,
+    Names of the numbers, for each tier: `tier1/accuracy` and so on for each metric, `tier1/share_kept` of the last
+    one's, `tier1/speedup`; and of each point, for instance, `chosen/metric_value`, `chosen/share_kept`,
     `chosen/deferral_rate`, `chosen/speedup` and `chosen/speedup_best_batch`.
     """
 
-    def __init__(self, examples: Examples, thresholds: Mapping[str, float]):
+    def __init__(self, examples: Examples, thresholds: Mapping[str, Sequence[float]]):
+        gating = examples.outcomes.tiers - 1
         self.metric = examples.metric
-        self.tiers = examples.outcomes.extended(RIGHT)
+        self.tiers = examples.outcomes.extended(RIGHT[[0] * gating + [1]])
         self.added = self.tiers.n - examples.n
-        self.timing = _extended(examples.timing, self.added)
-        flags, sure = np.tile(DEFERRED, self.added // len(DEFERRED)), np.asarray(examples.confidence, np.float32)
-        self.deferred = {name: np.append(sure < np.float32(at), flags) for name, at in thresholds.items()}
-        self.outcomes = {name: self.tiers.deferring(deferred) for name, deferred in self.deferred.items()}
+        self.timing = examples.timing.extended(self.added)
+        added = gating * np.tile(DEFERRED, self.added // len(DEFERRED)).astype(np.int8)
+        gates = Gates(examples.confidences)
+        self.stops = {name: np.append(gates.stops(at), added) for name, at in thresholds.items()}
+        self.outcomes = {name: self.tiers.cascade(stops) for name, stops in self.stops.items()}
 
     def figures(self, rows: np.ndarray) -> dict[str, float]:
         """Every number over some rows, of which the added ones are the last; NaN for a share of nothing."""
-        tiers, timing = self.tiers.drawn(rows), self.timing.drawn(rows)
-        found = {f"tier{tier}/{name}": tiers.tier_score(tier, name) for tier in (1, 2) for name in tiers.metrics}
-        second, second_s = found[f"tier2/{self.metric}"], timing.second_only_s.sum()
-        found["tier1/share_kept"] = _share(found[f"tier1/{self.metric}"], second)
-        found["tier1/speedup"] = second_s / timing.tier1_s.sum()
+        drawn, timing, metric = self.tiers.drawn(rows), self.timing.drawn(rows), self.metric
+        tiers, seconds = range(1, drawn.tiers + 1), [tier.example_s for tier in timing.tiers]
+        found = {f"tier{tier}/{name}": drawn.tier_score(tier, name) for tier in tiers for name in drawn.metrics}
+        last, last_s = found[f"tier{drawn.tiers}/{metric}"], timing.reference.example_s.sum()
+        for tier in tiers[:-1]:
+            found[f"tier{tier}/share_kept"] = _share(found[f"tier{tier}/{metric}"], last)
+            found[f"tier{tier}/speedup"] = last_s / seconds[tier - 1].sum()
         for name, outcomes in self.outcomes.items():
-            deferred = self.deferred[name][rows]
-            value = outcomes.drawn(rows).tier_score(1, self.metric)
-            best_s = best_batch_time_s(np.count_nonzero(deferred), timing)
+            reached = [self.stops[name][rows] >= tier for tier in tiers[:-1]]
+            value = outcomes.drawn(rows).tier_score(1, metric)
+            added_s = sum(each[here].sum() for each, here in zip(seconds[1:], reached, strict=True))
+            in_batches_s = float(best_batch_time_s(np.sum(reached, axis=1)[None], timing)[0])
             found |= {
                 f"{name}/metric_value": value,
-                f"{name}/share_kept": _share(value, second),
-                f"{name}/deferral_rate": float(deferred.mean()),
-                f"{name}/speedup": second_s / (timing.tier1_s.sum() + timing.tier2_s[deferred].sum()),
-                f"{name}/speedup_best_batch": timing.second_only_best_batch_s / best_s,
+                f"{name}/share_kept": _share(value, last),
+                f"{name}/deferral_rate": float(reached[-1].mean()),
+                f"{name}/speedup": last_s / (seconds[0].sum() + added_s),
+                f"{name}/speedup_best_batch": timing.reference.best_batch_s / in_batches_s,
             }
         return found
 
 
 def speedups(examples: Examples) -> dict[str, float]:
-    """Speedups at a share of tier 2's metric, for instance `random/speedup_at_99/attained_best_batch`.
+    """Speedups at a share of the last tier's metric, for instance `random/speedup_at_99/attained_best_batch`.
 
     The cascade's own are `speedup_at_99/batch1` and so on. NaN stands where the share is not kept. And the scores of
     what stands beside it, for instance `deebert/exit1/accuracy`.
     """
-    second = examples.outcomes.tier_score(2, examples.metric)
+    last = examples.outcomes.tier_score(examples.outcomes.tiers, examples.metric)
     found = {f"{kind}/{name}": value for kind, own in examples.beside.items() for name, value in own.scores().items()}
     for kind, (one_by_one, in_batches, values) in examples.both_curves(DRAWS_OF_RANDOM).items():
         for way, speedup in (("batch1", one_by_one), ("best_batch", in_batches)):
             for name, fraction in FRACTIONS.items() if speedup is not None else ():
-                at = speedup_at(fraction, speedup, values, second)
+                at = speedup_at(fraction, speedup, values, last)
                 prefix = name if kind == "cascade" else f"{kind}/{name}"
                 found[f"{prefix}/{way}"] = np.nan if at.interpolated is None else at.interpolated
                 found[f"{prefix}/attained_{way}"] = np.nan if at.attained is None else at.attained
@@ -183,25 +192,16 @@ def count_interval(count: int, of: int) -> Interval:
 
 
 def _passes(chosen: Mapping, way: str, examples: Examples) -> np.ndarray:
-    """(2, passes) seconds through the cascade and through tier 2 alone in a way of use; predicted where not run."""
+    """(2, passes) seconds through the cascade and the last tier alone in a way of use; predicted where not run."""
     if passes_s := chosen.get("runs", {}).get(way, {}).get("passes_s"):
         return np.array([passes_s["cascade"], passes_s["second_only"]])
+    timing = examples.timing
     if way == "batch1":
-        deferred = np.asarray(examples.confidence, np.float32) < np.float32(chosen["threshold"])
-        timing = examples.timing
-        return np.array([[timing.tier1_s.sum() + timing.tier2_s[deferred].sum()], [timing.second_only_s.sum()]])
-    second_s = chosen.get("measured_second_only_s") or examples.timing.second_only_best_batch_s
-    return np.array([[chosen.get("measured_s") or chosen["predicted_s"]], [second_s]])
-
-
-def _extended(timing: Timing, added: int) -> Timing:
-    """With rows that take the mean time."""
-    rows = np.append(np.arange(len(timing.tier1_s)), np.zeros(added, np.int64))
-    longer = timing.drawn(rows)
-    columns = {name: np.array(getattr(longer, name)) for name in ("tier1_s", "tier2_s", "second_only_s")}
-    for name, seconds in columns.items():
-        seconds[len(seconds) - added :] = getattr(timing, name).mean()
-    return replace(longer, **columns)
+        stops = Gates(examples.confidences).stops(thresholds_of(chosen))
+        reached = (tier.example_s[stops >= number] for number, tier in enumerate(timing.tiers))
+        return np.array([[sum(seconds.sum() for seconds in reached)], [timing.reference.example_s.sum()]])
+    last_s = chosen.get("measured_second_only_s") or timing.reference.best_batch_s
+    return np.array([[chosen.get("measured_s") or chosen["predicted_s"]], [last_s]])
 
 
 def _share(value: float, of: float) -> float:

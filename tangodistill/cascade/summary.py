@@ -1,29 +1,25 @@
 """The table of operating points and the summary that are written beside a measured cascade."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from tangodistill.cascade.baseline_curve import Baseline
 from tangodistill.cascade.calibration_set import CalibrationSet
-from tangodistill.cascade.choose import ChosenPoint, Target, choose, point_at
+from tangodistill.cascade.choose import LAST_ONLY, ChosenPoint, Target, choose, point_at
+from tangodistill.cascade.columns import gate_columns
+from tangodistill.cascade.front import Front, every_point
 from tangodistill.cascade.outcomes import Outcomes
-from tangodistill.cascade.speedup import (
-    Timing,
-    area,
-    best_batch_time_s,
-    cascade_time_s,
-    speedup_at,
-)
+from tangodistill.cascade.speedup import area, speedup_at
+from tangodistill.cascade.timing import Timing
 
 FRACTIONS = {"speedup_at_99": 0.99, "speedup_at_98": 0.98}
-"""Of the second tier's metric."""
+"""Of the last tier's metric."""
 CONFIDENCE = 0.95
 _OF_GUARANTEE = ("method", "n", "groups", "groups_needed", "groups_for_plain")
 
 
-def operating_points(outcomes: Outcomes, confidence: np.ndarray, timing: Timing) -> dict[str, np.ndarray]:
+def operating_points(outcomes: Outcomes, confidences: np.ndarray, timing: Timing) -> dict[str, np.ndarray]:
     """Columns (points,) of every operating point, by ascending threshold, and of tier 2 alone as the last row.
 
     `kind` is "cascade" or "second_only" (whose `threshold` is NaN); each metric of the outcomes has a column; `time_s`
@@ -31,16 +27,22 @@ def operating_points(outcomes: Outcomes, confidence: np.ndarray, timing: Timing)
     are examples per second, and speedups are against "second_only" at the same way of batching, at its fastest setting
     for that.
     """
-    swept, n = outcomes.sweep(confidence), outcomes.n
-    if len(timing.tier1_s) != n:
-        raise ValueError(f"the times are of {len(timing.tier1_s)} examples, the predictions of {n}")
-    time_s = np.append(cascade_time_s(swept, timing), timing.second_only_s.sum())
-    best_s = np.append(best_batch_time_s(swept.deferred, timing), timing.second_only_best_batch_s)
+    return _table(every_point(outcomes, confidences, timing), outcomes, timing, "cascade")
+
+
+def _table(front: Front, outcomes: Outcomes, timing: Timing, kind: str) -> dict[str, np.ndarray]:
+    n, alone = outcomes.n, timing.reference
+    time_s = np.append(front.time_s, alone.example_s.sum())
+    best_s = np.append(front.time_best_batch_s, alone.best_batch_s)
+    thresholds = np.append(front.thresholds, np.full((1, outcomes.tiers - 1), np.nan, np.float32), axis=0)
+    passed = np.append(front.passed / n, np.ones((1, outcomes.tiers - 1)), axis=0)
+    last = {name: outcomes.tier_score(outcomes.tiers, name) for name in outcomes.metrics}
     return {
-        "kind": np.append(np.repeat("cascade", len(swept.threshold)), "second_only"),
-        "threshold": np.append(swept.threshold, np.float32(np.nan)),
-        "deferral_rate": np.append(swept.deferral_rate, 1.0),
-        **{name: np.append(swept.metric(name), outcomes.tier_score(2, name)) for name in outcomes.metrics},
+        "kind": np.append(np.repeat(kind, len(front)), LAST_ONLY),
+        **gate_columns("threshold", thresholds),
+        **(gate_columns("passed", passed) if outcomes.tiers > 2 else {}),
+        "deferral_rate": passed[:, -1],
+        **{name: np.append(front.metrics[name], value) for name, value in last.items()},
         "time_s": time_s,
         "time_best_batch_s": best_s,
         "throughput_per_s": n / time_s,
@@ -58,22 +60,22 @@ def summarise(
 
     Args: `points` from `operating_points` over the same outcomes and times; `metric` one of the outcomes'.
     """
-    cascade = points["kind"] == "cascade"
-    tier2_metric = float(points[metric][~cascade][0])
-    second_only = tuple(float(points[name][~cascade][0]) for name in ("time_s", "time_best_batch_s"))
+    cascade = points["kind"] != LAST_ONLY
+    last_metric = float(points[metric][~cascade][0])
+    last_only = tuple(float(points[name][~cascade][0]) for name in ("time_s", "time_best_batch_s"))
 
     def of_baseline(curve: Baseline) -> dict:
-        speedups = (second_only[0] / curve.time_s, second_only[1] / curve.time_best_batch_s)
-        curve_summary = _curve_summary(curve.deferral_rate, curve.metric, *speedups, tier2_metric)
+        speedups = (last_only[0] / curve.time_s, last_only[1] / curve.time_best_batch_s)
+        curve_summary = _curve_summary(curve.deferral_rate, curve.metric, *speedups, last_metric)
         return {**curve_summary, "exact": curve.exact}
 
     columns = (points[name][cascade] for name in ("deferral_rate", metric, "speedup", "speedup_best_batch"))
     try:
-        best = asdict(choose(points, target, metric))
+        best = choose(points, target, metric).record()
     except ValueError:  # out of reach on these examples
         best = None
     return {
-        **_curve_summary(*columns, tier2_metric),
+        **_curve_summary(*columns, last_metric),
         "random": of_baseline(outcomes.random(metric, timing)),
         "oracle": of_baseline(outcomes.oracle(metric, timing)),
         "best_on_report": best,
@@ -86,33 +88,33 @@ def chosen_with_confidence(
     calibration: CalibrationSet,
     metric: str,
     target: Target,
-    plain: float,
+    plain: Sequence[float] | float,
 ) -> dict:
     """The point that keeps the target on unseen data with 95 % confidence, ready for JSON.
 
     Where nothing can be certified, the values are None and `reason` says why and what it would take.
 
-    Args: `points` of the report role from `operating_points`; `outcomes` and `calibration` of the calibration role;
-    `target` of the kind "keep"; `plain` the threshold chosen without confidence.
+    Args: `points` of the report role, in which `point_at` finds the thresholds; `outcomes` and `calibration` of the
+    calibration role; `target` of the kind "keep"; `plain` the thresholds chosen without confidence.
     """
     record = {"confidence": CONFIDENCE, **dict.fromkeys(_OF_GUARANTEE)}
-    empty = dict.fromkeys(field.name for field in fields(ChosenPoint))
+    empty = dict.fromkeys(ChosenPoint.keys(outcomes.tiers))
     try:
         found = outcomes.certify(metric, calibration, target.value, CONFIDENCE, plain)
     except ValueError as error:  # a target that leaves no room for a loss
         return {**record, **empty, "reason": str(error)}
     record |= {name: getattr(found, name) for name in _OF_GUARANTEE}
-    point = empty if found.threshold is None else asdict(point_at(points, found.threshold, metric))
+    point = empty if found.thresholds is None else point_at(points, found.thresholds, metric).record()
     return {**record, **point, "reason": found.reason}
 
 
-def speedups_kept(points: Mapping[str, np.ndarray], metric: str, tier2_metric: float) -> dict:
+def speedups_kept(points: Mapping[str, np.ndarray], metric: str, last_metric: float) -> dict:
     """`speedup_at_99` and `speedup_at_98` of points that were timed one example at a time only, ready for JSON.
 
     Args: `points` with columns `speedup` and the metric's, (points,).
     """
     found = {
-        name: speedup_at(share, points["speedup"], points[metric], tier2_metric) for name, share in FRACTIONS.items()
+        name: speedup_at(share, points["speedup"], points[metric], last_metric) for name, share in FRACTIONS.items()
     }
     return {
         name: {"batch1": at.interpolated, "attained_batch1": at.attained, "reason": at.reason}
@@ -121,12 +123,12 @@ def speedups_kept(points: Mapping[str, np.ndarray], metric: str, tier2_metric: f
 
 
 def _curve_summary(
-    rate: np.ndarray, values: np.ndarray, speedup: np.ndarray, speedup_best_batch: np.ndarray, tier2_metric: float
+    rate: np.ndarray, values: np.ndarray, speedup: np.ndarray, speedup_best_batch: np.ndarray, last_metric: float
 ) -> dict:
     summary = {}
     for name, fraction in FRACTIONS.items():
-        batch1 = speedup_at(fraction, speedup, values, tier2_metric)
-        best_batch = speedup_at(fraction, speedup_best_batch, values, tier2_metric)
+        batch1 = speedup_at(fraction, speedup, values, last_metric)
+        best_batch = speedup_at(fraction, speedup_best_batch, values, last_metric)
         summary[name] = {
             "batch1": batch1.interpolated,
             "best_batch": best_batch.interpolated,

@@ -1,6 +1,6 @@
 """One measurement of a cascade: both tiers timed, every threshold swept, one chosen and run for real."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from tangodistill import __version__
 from tangodistill.cascade.calibrate import calibration as calibration_of
 from tangodistill.cascade.choose import ChosenPoint, Target, choose, point_at
 from tangodistill.cascade.intervals import draws_for, summary_intervals
-from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
+from tangodistill.cascade.timing import timing_of
 from tangodistill.data.transfer import write_json
 from tangodistill.engines.early_exit import EarlyExitEngine
 from tangodistill.engines.tier_record import TierRecord
@@ -239,7 +239,7 @@ class CascadeMeasurement:
         point = {
             "target": str(self.target),
             "chosen_on": f"calibration ({self.files['calibration']})",
-            **asdict(chosen),
+            **chosen.record(),
             "runs": runs,
             "measured_s": scale * in_batches["measured_s"],
             "measured_second_only_s": scale * in_batches["measured_second_only_s"],

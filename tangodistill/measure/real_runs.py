@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tangodistill.cascade.speedup import Timing, tier2_best_batch_time_s
+from tangodistill.cascade.timing import Timing, best_batch_time_s
 from tangodistill.latency.timer import is_unsteady, time_each, time_interleaved
 from tangodistill.measure.role_answers import RoleAnswers
 from tangodistill.measure.times import REFERENCE_TIER, TimedEngines
@@ -58,8 +58,8 @@ def run_for_real(
     deferred = timed.confidence < np.float32(cascade.threshold)
     expected = np.where(deferred[:, None], timed.outputs[1], timed.outputs[0])
     predicted_s = {
-        "batch1": float((timing.tier1_s + np.where(deferred, timing.tier2_s, 0.0)).sum()),
-        "best_batch": timing.tier1_best_batch_s + float(tier2_best_batch_time_s(int(deferred.sum()), timing)),
+        "batch1": float((timing.tiers[0].example_s + np.where(deferred, timing.tiers[1].example_s, 0.0)).sum()),
+        "best_batch": float(best_batch_time_s(np.array([[deferred.sum()]]), timing)[0]),
     }
     found = {}
     for way, run in (("batch1", _one_at_a_time), ("best_batch", _in_batches)):

@@ -102,8 +102,8 @@ class LabelAnswers(RoleAnswers):
         return self._outcomes(*self.outputs)
 
     def _outcomes(self, *outputs: np.ndarray) -> Outcomes:
-        answers = (each.argmax(axis=1) for each in outputs)
-        return ClassOutcomes(self.labels, *answers, outputs[0].shape[1], self.positive)
+        answers = np.stack([each.argmax(axis=1) for each in outputs])
+        return ClassOutcomes(self.labels, answers, outputs[0].shape[1], self.positive)
 
     @property
     def right(self) -> np.ndarray:
@@ -113,7 +113,7 @@ class LabelAnswers(RoleAnswers):
         return {"answer": outputs.argmax(axis=1)}
 
     def scores(self, outputs: np.ndarray) -> dict[str, float]:
-        outcomes = self._outcomes(outputs, outputs)
+        outcomes = self._outcomes(outputs)
         return {name: outcomes.tier_score(1, name) for name in outcomes.metrics}
 
     def _selected(self, rows: np.ndarray) -> dict[str, Any]:

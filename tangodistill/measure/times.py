@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from tangodistill.cascade.speedup import REFERENCE as REFERENCE_TIER
-from tangodistill.cascade.speedup import Timing, timing_of
+from tangodistill.cascade.timing import REFERENCE as REFERENCE_TIER
+from tangodistill.cascade.timing import Timing, timing_of
 from tangodistill.data.length_batches import tokens_per_text
 from tangodistill.engines.engine import Engine
 from tangodistill.latency.batch_size import BatchTime, Run, find_batch_sizes, time_batch_sizes

@@ -18,8 +18,8 @@ def class_tables(measured: Measured) -> str:
     if not isinstance(outcomes, ClassOutcomes):
         return ""
     deferred = measured.predictions["confidence"].to_numpy() < np.float32(measured.summary["chosen"]["threshold"])
-    cascade = outcomes.deferring(deferred).tier1
-    tiers = {"teacher": outcomes.tier2, "student": outcomes.tier1}
+    cascade = outcomes.cascade(deferred).answers[0]
+    tiers = {"teacher": outcomes.answers[1], "student": outcomes.answers[0]}
     return (
         _score_table(measured, outcomes.labels, {**tiers, "cascade": cascade}, deferred)
         + paragraph(

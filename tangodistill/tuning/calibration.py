@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tangodistill.cascade.speedup import Timing, timing_of
+from tangodistill.cascade.timing import Timing, timing_of
 from tangodistill.predictor.cascade_folder import CascadeRecord
 from tangodistill.predictor.setup import Setup
 from tangodistill.tuning.measured_files import read_table, setup_of

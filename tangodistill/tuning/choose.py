@@ -1,7 +1,7 @@
 """Another operating point for a measured cascade, from the files of its folder alone."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -124,7 +124,7 @@ def _choose_on_calibration(
 def _write(folder: Path, record: CascadeRecord, target: str, chosen: ChosenPoint, times_known: bool) -> None:
     record.thresholds = {**record.thresholds, record.tiers[0].key: chosen.threshold}
     chosen_on = record.chosen.get("chosen_on", "calibration")
-    point = asdict(chosen) | ({} if times_known else dict.fromkeys(TIMES))
+    point = chosen.record() | ({} if times_known else dict.fromkeys(TIMES))
     # measured_s: the point was not run for real
     record.chosen = {"target": target, "chosen_on": chosen_on, **point, "measured_s": None}
     write_record(folder, record)
@@ -155,7 +155,7 @@ def _intervals(folder: Path, metric: MeasuredMetric, chosen: ChosenPoint) -> dic
         "positive": metric.positive,
         "tiers": [{"best_batch_size": int(per_text_s.loc[tier].idxmin())} for tier in (1, 2)],
     }
-    return point_intervals(examples_of(about, read_table(folder, "predictions"), batches), {"chosen": chosen.threshold})
+    return point_intervals(examples_of(about, read_table(folder, "predictions"), batches), {"chosen": chosen.thresholds})
 
 
 def _told_of_report(

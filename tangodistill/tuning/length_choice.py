@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from tangodistill.cascade.choose import ChosenPoint, Target, choose
-from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
+from tangodistill.cascade.timing import timing_of
 from tangodistill.tuning.tier_pair import TierPair
 from tangodistill.tuning.tuned import Timing
 

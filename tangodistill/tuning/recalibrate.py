@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tangodistill.cascade.speedup import REFERENCE
+from tangodistill.cascade.timing import REFERENCE
 from tangodistill.engines.engine import Engine
 from tangodistill.engines.engine_key import split_key
 from tangodistill.engines.loading import recorded_engine

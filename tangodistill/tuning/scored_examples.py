@@ -59,12 +59,12 @@ class ScoredExamples:
         engine, columns = self.readout.of(engine)
         return engine.outputs(self.texts, self.pairs, batch_size)[:, columns]
 
-    def outcomes(self, tier1: np.ndarray, tier2: np.ndarray) -> Outcomes:
-        """Of outputs (n, k) of both tiers."""
-        tiers = enumerate((tier1, tier2), 1)
-        first, second = (self.readout.columns(tier, outputs, self.pairs, self.wanted) for tier, outputs in tiers)
-        positive = positive_id(self.label_names, self.positive)
-        return outcomes_of({"label" if self.label_names else "gold": self.wanted, **first, **second}, positive)
+    def outcomes(self, *outputs: np.ndarray) -> Outcomes:
+        """Of each tier's outputs (n, k)."""
+        table = {"label" if self.label_names else "gold": self.wanted}
+        for tier, own in enumerate(outputs, 1):
+            table |= self.readout.columns(tier, own, self.pairs, self.wanted)
+        return outcomes_of(table, positive_id(self.label_names, self.positive))
 
     @property
     def metric_title(self) -> str:
@@ -73,7 +73,7 @@ class ScoredExamples:
 
     def score(self, outputs: np.ndarray) -> float:
         """The metric of somebody's outputs (n, k)."""
-        return self.outcomes(outputs, outputs).tier_score(1, self.metric)
+        return self.outcomes(outputs).tier_score(1, self.metric)
 
     def select(self, rows: np.ndarray) -> Self:
         """Those of the given indices."""

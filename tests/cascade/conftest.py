@@ -20,4 +20,5 @@ def real_case() -> Case:
     table = pd.read_parquet(REAL)
     logits1, logits2 = np.stack(table["tier1_logits"]), np.stack(table["tier2_logits"])
     timing = timing_of(len(table), np.random.default_rng(0))
-    return Case(table["label"].to_numpy(), logits1.argmax(1), logits2.argmax(1), confidence(logits1), 2, timing)
+    answers = np.stack([logits1.argmax(1), logits2.argmax(1)])
+    return Case(table["label"].to_numpy(), answers, confidence(logits1)[None], 2, timing)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from random_cascades import cases
 
 from tangodistill.cascade.baselines import oracle, random_baseline
-from tangodistill.cascade.speedup import area, queue_time_s
+from tangodistill.cascade.speedup import area
 from tangodistill.metrics import METRICS, score
 
 binary = cases(max_size=7, num_classes=st.just(2))
@@ -25,13 +25,13 @@ def best_of_all_subsets(metric, case):
     for k in range(n + 1):
         for subset in combinations(range(n), k):
             # rounded, so that equal metrics are told apart by time alone
-            best = max(best, (round(metric_after(metric, case, subset), 9), -case.timing.tier2_s[list(subset)].sum()))
+            best = max(best, (round(metric_after(metric, case, subset), 9), -case.tier2_s[list(subset)].sum()))
         reached.append((best[0], -best[1]))
     return reached
 
 
 def assert_equals_brute_force(metric, case):
-    curve = oracle(metric, *case.answers, case.timing, case.num_classes)
+    curve = oracle(metric, case.labels, case.answers, case.timing, case.num_classes)
     assert curve.exact
     allowed = np.round(curve.deferral_rate * len(case.labels)).astype(int)
     assert allowed[0] == 0 and allowed[-1] == len(case.labels)
@@ -39,7 +39,7 @@ def assert_equals_brute_force(metric, case):
     for k, (value, seconds) in enumerate(reached):
         point = np.searchsorted(allowed, k, side="right") - 1
         assert curve.metric[point] == pytest.approx(value, abs=1e-8)
-        assert curve.time_s[point] == pytest.approx(case.timing.tier1_s.sum() + seconds)
+        assert curve.time_s[point] == pytest.approx(case.tier1_s.sum() + seconds)
 
 
 @given(binary, st.sampled_from(METRICS))
@@ -55,7 +55,7 @@ def test_oracle_of_accuracy_equals_brute_force_for_more_classes(case):
 
 @given(cases(max_size=7, num_classes=st.integers(3, 4)), st.sampled_from(["f1", "mcc"]))
 def test_greedy_oracle_of_more_classes_is_reachable_and_never_above_the_true_one(case, metric):
-    curve = oracle(metric, *case.answers, case.timing, case.num_classes)
+    curve = oracle(metric, case.labels, case.answers, case.timing, case.num_classes)
     assert not curve.exact
     allowed = np.round(curve.deferral_rate * len(case.labels)).astype(int)
     best = best_of_all_subsets(metric, case)
@@ -67,31 +67,31 @@ def test_greedy_oracle_of_more_classes_is_reachable_and_never_above_the_true_one
 
 @given(binary, st.sampled_from(METRICS))
 def test_oracle_queues_only_what_it_defers(case, metric):
-    curve = oracle(metric, *case.answers, case.timing, case.num_classes)
+    curve = oracle(metric, case.labels, case.answers, case.timing, case.num_classes)
     most = np.sum((case.tier1 != case.labels) & (case.tier2 == case.labels))
-    longest = queue_time_s(most, 4, case.timing.tier2_batch_sizes, case.timing.tier2_batch_s)
-    assert curve.time_best_batch_s[0] == case.timing.tier1_best_batch_s
-    assert curve.time_best_batch_s[-1] <= case.timing.tier1_best_batch_s + longest + 1e-12
+    first_s = len(case.labels) * 0.0002
+    assert curve.time_best_batch_s[0] == first_s
+    assert curve.time_best_batch_s[-1] <= first_s + case.timing.tiers[1].queue_s(most) + 1e-12
 
 
 @given(cases(), st.sampled_from(METRICS), st.booleans())
 def test_random_runs_from_tier_1_to_tier_2(case, metric, pays_first_tier):
     curve = random_baseline(
-        metric, *case.answers, case.timing, case.num_classes, pays_first_tier=pays_first_tier, draws=3
+        metric, case.labels, case.answers, case.timing, case.num_classes, pays_first_tier=pays_first_tier, draws=3
     )
     ends = [score(metric, case.labels, tier, case.num_classes) for tier in (case.tier1, case.tier2)]
     assert curve.deferral_rate[[0, -1]].tolist() == [0.0, 1.0]
     np.testing.assert_allclose(curve.metric[[0, -1]], ends)
-    tier1_s, tier2_s = case.timing.tier1_s.sum(), case.timing.tier2_s.sum()
+    tier1_s, tier2_s = case.tier1_s.sum(), case.tier2_s.sum()
     np.testing.assert_allclose(curve.time_s[[0, -1]], [tier1_s, tier2_s + tier1_s * pays_first_tier])
-    tier2_best_s = queue_time_s(len(case.labels), 4, case.timing.tier2_batch_sizes, case.timing.tier2_batch_s)
-    last = tier2_best_s + case.timing.tier1_best_batch_s * pays_first_tier
-    np.testing.assert_allclose(curve.time_best_batch_s[[0, -1]], [case.timing.tier1_best_batch_s, last])
+    first_s = len(case.labels) * 0.0002
+    last = case.timing.tiers[1].queue_s(len(case.labels)) + first_s * pays_first_tier
+    np.testing.assert_allclose(curve.time_best_batch_s[[0, -1]], [first_s, last])
 
 
 @given(cases())
 def test_random_accuracy_has_no_area(case):
-    curve = random_baseline("accuracy", *case.answers, case.timing, case.num_classes)
+    curve = random_baseline("accuracy", case.labels, case.answers, case.timing, case.num_classes)
     assert curve.exact and curve.interval is None
     assert area(curve.deferral_rate, curve.metric) == pytest.approx(0, abs=1e-12)
 
@@ -99,7 +99,7 @@ def test_random_accuracy_has_no_area(case):
 @settings(max_examples=20)
 @given(cases(min_size=3, max_size=6), st.sampled_from(["f1", "mcc"]))
 def test_random_draws_agree_with_the_mean_over_all_subsets(case, metric):
-    curve = random_baseline(metric, *case.answers, case.timing, case.num_classes, draws=500)
+    curve = random_baseline(metric, case.labels, case.answers, case.timing, case.num_classes, draws=500)
     n = len(case.labels)
     for k in range(n + 1):
         values = [metric_after(metric, case, subset) for subset in combinations(range(n), k)]
@@ -108,7 +108,7 @@ def test_random_draws_agree_with_the_mean_over_all_subsets(case, metric):
 
 
 def test_random_interval_holds_the_mean_and_repeats_with_the_seed(real_case):
-    arguments = ("mcc", *real_case.answers, real_case.timing, 2)
+    arguments = ("mcc", real_case.labels, real_case.answers, real_case.timing, 2)
     curve, again = random_baseline(*arguments, seed=3), random_baseline(*arguments, seed=3)
     low, high = curve.interval
     assert np.all(low <= curve.metric + 1e-12) and np.all(curve.metric <= high + 1e-12)
@@ -118,4 +118,4 @@ def test_random_interval_holds_the_mean_and_repeats_with_the_seed(real_case):
 
 def test_unknown_metric_is_refused(real_case):
     with pytest.raises(ValueError, match="unknown metric 'auc'"):
-        oracle("auc", *real_case.answers, real_case.timing, 2)
+        oracle("auc", real_case.labels, real_case.answers, real_case.timing, 2)

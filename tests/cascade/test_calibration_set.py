@@ -17,7 +17,7 @@ ONE_THRESHOLD = np.array([0.5], np.float32)  # below all confidences: tier 1 alo
 
 def found(case, metric, groups=None, rows=slice(None)):
     calibration = CalibrationSet(case.confidence[rows], threshold_grid("max_probability", case.num_classes), groups)
-    answers = [answers[rows] for answers in case.answers]
+    answers = case.labels[rows], case.answers[:, rows]
     return certify(metric, *answers, case.num_classes, calibration, 0.7, 0.9, plain=0.7)
 
 
@@ -75,7 +75,8 @@ def test_at_the_edge_groups_are_certified_no_more_often_than_they_say(sizes, ali
         right, groups = tier_1_at_the_edge(np.random.default_rng(seed), sizes, alike)
         for grouped in small:
             calibration = CalibrationSet(np.full(len(right), 0.8), ONE_THRESHOLD, groups if grouped else None)
-            p_values = betting_p_values(right.astype(float), np.ones(len(right)), calibration, KEEP)
+            scores = np.stack([right, np.ones(len(right))])
+            p_values = betting_p_values(scores, calibration, KEEP)
             small[grouped].append(p_values[0] <= 0.05)
     assert np.mean(small[True]) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / draws)
     if alike:
@@ -119,9 +120,10 @@ def test_what_few_hang_together_is_tested_exactly_on_one_of_each():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([0.5, np.inf], ONE_THRESHOLD), r"^confidence must be one or more finite numbers, got an array of \(2,\)$"),
-        (([], ONE_THRESHOLD), r"^confidence must be one or more finite numbers, got an array of \(0,\)$"),
+        (([0.5, np.inf], ONE_THRESHOLD), "^confidence must be a non-empty list of finite numbers for each gating tier"),
+        (([], ONE_THRESHOLD), "^confidence must be a non-empty list of finite numbers for each gating tier$"),
         (([0.5, 0.6], ONE_THRESHOLD, [1]), "^confidence has 2 entries, groups has 1$"),
+        (([[0.5], [0.6]], ONE_THRESHOLD), r"^a path of 3 tiers has 2 thresholds a step, got \(1, 1\)$"),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments, message):

@@ -8,8 +8,10 @@ from random_cascades import cases
 
 from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.certify import BOOTSTRAP, EXACT, certify
+from tangodistill.cascade.front import every_point
+from tangodistill.cascade.gates import Gates
 from tangodistill.cascade.guarantee import fixed_sequence
-from tangodistill.cascade.sweep import sweep
+from tangodistill.cascade.outcomes import ClassOutcomes
 from tangodistill.cascade.threshold_grid import threshold_grid
 
 KEEP = 0.95
@@ -32,14 +34,14 @@ def drawn(n, seed):
 
 
 def plain(metric, labels, tier1, tier2, confidence, keep=KEEP, classes=2):
-    points = sweep(labels, tier1, tier2, confidence, classes)
-    values = points.metric(metric)
-    return float(points.threshold[np.argmax(values >= keep * values[-1] - 1e-12)])
+    threshold, moves = Gates(confidence).sweep()
+    values = ClassOutcomes(labels, [tier1, tier2], classes).metrics_at(moves)[metric]
+    return float(threshold[np.argmax(values >= keep * values[-1] - 1e-12)])
 
 
 def certified_at(plain, metric, labels, tier1, tier2, confidence, classes, keep, level):
     calibration = CalibrationSet(confidence, threshold_grid("max_probability", classes))
-    return certify(metric, labels, tier1, tier2, classes, calibration, keep, level, plain)
+    return certify(metric, labels, [tier1, tier2], classes, calibration, keep, level, plain)
 
 
 def certified(metric, *rows, keep=KEEP, level=0.95, classes=2):
@@ -125,7 +127,7 @@ def test_other_metrics_are_bootstrapped(metric):
 @given(cases(min_size=5, max_size=60), st.sampled_from(["accuracy", "mcc"]), st.floats(0.2, 0.9), st.randoms())
 def test_the_order_of_the_examples_changes_nothing(case, metric, keep, random):
     order = random.sample(range(len(case.labels)), len(case.labels))
-    rows = (*case.answers, case.confidence)
+    rows = (case.labels, *case.answers, case.confidence)
     shuffled = tuple(column[order] for column in rows)
     arguments = (case.num_classes, keep, 0.9)
     assert certified_at(0.7, metric, *rows, *arguments) == certified_at(0.7, metric, *shuffled, *arguments)
@@ -134,23 +136,23 @@ def test_the_order_of_the_examples_changes_nothing(case, metric, keep, random):
 @settings(max_examples=25, deadline=None)
 @given(cases(min_size=5, max_size=60), st.sampled_from(["accuracy", "f1"]), st.floats(0.2, 0.9))
 def test_more_confidence_is_never_cheaper_and_none_is_the_cheapest(case, metric, keep):
-    rows = (*case.answers, case.confidence)
+    rows = (case.labels, *case.answers, case.confidence)
     rates = [
         found.deferral_rate if found.threshold is not None else 1.0
         for found in (certified_at(0.7, metric, *rows, case.num_classes, keep, level) for level in (0.6, 0.9, 0.95, 0.99))
     ]
     assert rates == sorted(rates)
     if metric == "accuracy":
-        points = sweep(*case.answers, case.confidence, case.num_classes)
-        meets = points.metric("accuracy") >= keep * points.metric("accuracy")[-1] - 1e-12
-        assert points.deferral_rate[np.argmax(meets)] <= rates[1]
+        points = every_point(case.outcomes, case.confidence, case.timing)
+        meets = points.metrics["accuracy"] >= keep * points.metrics["accuracy"][-1] - 1e-12
+        assert points.passed[np.argmax(meets), 0] / len(case.labels) <= rates[1]
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "mcc"])
 def test_keeping_more_is_never_cheaper(real_case, metric):
     for seed in range(5):
         rows = np.random.default_rng(seed).permutation(1821)[:800]
-        columns = [column[rows] for column in (*real_case.answers, real_case.confidence)]
+        columns = [column[rows] for column in (real_case.labels, *real_case.answers, real_case.confidence)]
         thresholds = [certified(metric, *columns, keep=keep).threshold or 1 for keep in (0.9, 0.95, 0.97, 0.98, 0.99)]
         assert thresholds == sorted(thresholds) and thresholds[0] < thresholds[-1]
 
@@ -164,7 +166,7 @@ def test_keeping_more_is_never_cheaper(real_case, metric):
         ({"level": 0.5}, "^the confidence must be above 0.5 and at most 0.999, such as 0.95, got 0.5$"),
         ({"metric": "auc"}, "^unknown metric 'auc'; known: accuracy, f1, mcc$"),
         ({"confidence": [0.5]}, "^confidence must be of the 40 examples, got 1$"),
-        ({"confidence": np.full(40, np.nan)}, r"^confidence must be one or more finite numbers, got an array of "),
+        ({"confidence": np.full(40, np.nan)}, "^confidence must be a non-empty list of finite numbers"),
     ],
 )
 def test_what_cannot_be_certified_is_refused(changes, message):

@@ -41,7 +41,7 @@ def test_at_the_edge_of_the_hypothesis_p_values_are_small_no_more_often_than_the
     alone = CalibrationSet(np.full(200, 0.8), np.array([0.5], np.float32))
     for _ in range(400):
         tier1 = rng.choice([0, 0.5, 1.0], 200, p=[0.05, 0.1, 0.85])  # 0.9 on average
-        small.append(betting_p_values(tier1, np.ones(200), alone, keep=0.9)[0])
+        small.append(betting_p_values(np.stack([tier1, np.ones(200)]), alone, keep=0.9)[0])
     for level in (0.01, 0.05, 0.2):
         assert np.mean(np.array(small) <= level) <= level + 2 * np.sqrt(level * (1 - level) / 400)
     assert np.mean(np.array(small) <= 0.2) > 0.02  # and not just by never being small

@@ -23,7 +23,8 @@ def test_accuracy_at_each_edge_is_tier_1_plus_mended_minus_spoilt(case, bins):
 @given(st.integers(1, 40), st.integers(1, 12))
 def test_bins_are_of_equal_count_without_ties(n, bins):
     same = np.zeros(n, int)
-    count = errors_by_confidence(ClassOutcomes(same, same, same, 2), "accuracy", np.linspace(0.5, 1, n), bins)["count"]
+    outcomes = ClassOutcomes(same, [same, same], 2)
+    count = errors_by_confidence(outcomes, "accuracy", np.linspace(0.5, 1, n), bins)["count"]
     assert count.max() - count.min() <= 1
 
 

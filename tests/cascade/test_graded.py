@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_cascades import cases, timing_of
 
-from tangodistill.cascade.graded import graded_oracle, graded_random, graded_sweep, mean_score
+from tangodistill.cascade.front import every_point
+from tangodistill.cascade.graded import graded_oracle, graded_random, mean_score
+from tangodistill.cascade.outcomes import GradedOutcomes
 from tangodistill.cascade.speedup import area
 
 SCORES = st.one_of(st.sampled_from([0.0, 1 / 3, 0.5, 2 / 3, 1.0]), st.integers(0, 1000).map(lambda i: i / 1000))
@@ -27,7 +29,7 @@ def timed(scores, seed=0):
 
 def graded(case):
     """The scores of 0 and 1 that an accuracy is the mean of."""
-    return np.stack([case.tier1 == case.labels, case.tier2 == case.labels]).astype(float)
+    return (case.answers == case.labels).astype(float)
 
 
 @given(tiers(max_size=30), st.data())
@@ -35,15 +37,15 @@ def test_sweep_equals_a_naive_loop_over_thresholds(scores, data):
     sure = st.one_of(st.sampled_from([0.1, 0.2]), st.floats(0, 1, width=32))
     n = scores.shape[1]
     confidence = np.array(data.draw(st.lists(sure, min_size=n, max_size=n)), np.float32)
-    points = graded_sweep({"em": scores.round(), "f1": scores}, confidence)
-    assert points.threshold[:-1].tolist() == sorted(set(confidence.tolist()))
-    for i, threshold in enumerate(points.threshold):
+    points = every_point(GradedOutcomes({"em": scores.round(), "f1": scores}), confidence, timed(scores))
+    assert points.thresholds[:-1, 0].tolist() == sorted(set(confidence.tolist()))
+    for i, threshold in enumerate(points.thresholds[:, 0]):
         defer = confidence < threshold
-        assert points.deferred[i] == defer.sum()
+        assert points.passed[i] == defer.sum()
         for name, each in (("em", scores.round()), ("f1", scores)):
-            assert points.metric(name)[i] == pytest.approx(np.mean(np.where(defer, each[1], each[0])), abs=1e-9)
+            assert points.metrics[name][i] == pytest.approx(np.mean(np.where(defer, each[1], each[0])), abs=1e-9)
     # exactly, whatever the order of the sums: a target of all of tier 2's metric depends on it
-    assert points.metric("f1")[[0, -1]].tolist() == [mean_score(scores[0]), mean_score(scores[1])]
+    assert points.metrics["f1"][[0, -1]].tolist() == [mean_score(scores[0]), mean_score(scores[1])]
 
 
 @settings(max_examples=50)
@@ -58,10 +60,10 @@ def test_oracle_equals_brute_force_over_all_subsets(scores, seed):
         for subset in map(list, combinations(range(n), k)):
             value = (scores[0].sum() + (scores[1] - scores[0])[subset].sum()) / n
             # rounded, so that equal means are told apart by time alone
-            best = max(best, (round(value, 8), -timing.tier2_s[subset].sum()))
+            best = max(best, (round(value, 8), -timing.tiers[1].example_s[subset].sum()))
         point = np.searchsorted(allowed, k, side="right") - 1
         assert curve.metric[point] == pytest.approx(best[0], abs=1e-7)
-        assert curve.time_s[point] == pytest.approx(timing.tier1_s.sum() - best[1])
+        assert curve.time_s[point] == pytest.approx(timing.tiers[0].example_s.sum() - best[1])
 
 
 @given(tiers(max_size=30))
@@ -88,8 +90,10 @@ def test_random_equals_the_mean_over_all_subsets(scores):
 @given(cases())
 def test_scores_of_0_and_1_are_an_accuracy_exactly(case):
     scores = graded(case)
-    swept, of_classes = graded_sweep({"em": scores}, case.confidence), case.outcomes.sweep(case.confidence)
-    np.testing.assert_array_equal(swept.metric("em"), of_classes.metric("accuracy"))
+    swept, of_classes = (
+        every_point(each, case.confidence, case.timing) for each in (GradedOutcomes({"em": scores}), case.outcomes)
+    )
+    np.testing.assert_array_equal(swept.metrics["em"], of_classes.metrics["accuracy"])
     for curve, expected in (
         (graded_random(scores, case.timing), case.outcomes.random("accuracy", case.timing)),
         (graded_oracle(scores, case.timing), case.outcomes.oracle("accuracy", case.timing)),
@@ -99,5 +103,5 @@ def test_scores_of_0_and_1_are_an_accuracy_exactly(case):
 
 
 def test_sweep_refuses_confidences_of_other_examples():
-    with pytest.raises(ValueError, match="confidence has 1 entries, f1 has 2"):
-        graded_sweep({"f1": np.ones((2, 2))}, [0.5])
+    with pytest.raises(ValueError, match="confidence has 1 entries, the answers have 2"):
+        every_point(GradedOutcomes({"f1": np.ones((2, 2))}), [0.5], timed(np.ones((2, 2))))

@@ -25,7 +25,7 @@ def runs(cascade_s, second_only_s):
 def all_right(n):
     """Both tiers are always right, and the first one is sure."""
     examples, labels = classes(n), np.arange(n) % 2
-    return replace(examples, outcomes=ClassOutcomes(labels, labels, labels, 2), confidence=np.full(n, 0.9))
+    return replace(examples, outcomes=ClassOutcomes(labels, [labels, labels], 2), confidences=np.full(n, 0.9))
 
 
 @given(cases())
@@ -43,8 +43,8 @@ def test_every_interval_holds_its_value_and_is_json(case):
         "tier1/accuracy": whole.tier_score(1, "accuracy"),
         "tier2/accuracy": whole.tier_score(2, "accuracy"),
         "chosen/deferral_rate": deferred.mean(),
-        "chosen/metric_value": whole.deferring(deferred).tier_score(1, "accuracy"),
-        "chosen/speedup": case.timing.tier2_s.sum() / (case.timing.tier1_s.sum() + case.timing.tier2_s[deferred].sum()),
+        "chosen/metric_value": whole.cascade(deferred).tier_score(1, "accuracy"),
+        "chosen/speedup": case.tier2_s.sum() / (case.tier1_s.sum() + case.tier2_s[deferred].sum()),
     }
     for name, value in values.items():
         low, high = found[name]
@@ -57,14 +57,14 @@ def test_two_texts_of_222_do_not_tell_99_percent_from_98():
     labels = np.zeros(222, int)
     tier2 = np.where(np.arange(222) < 9, 1, labels)  # 95.9
     tier1 = np.where(np.arange(222) < 11, 1, labels)  # 95.0
-    examples = replace(classes(222), outcomes=ClassOutcomes(labels, tier1, tier2, 2), confidence=np.full(222, 0.9))
-    low, high = point_intervals(examples, {"chosen": 0.5})["chosen/share_kept"]
+    examples = replace(classes(222), outcomes=ClassOutcomes(labels, [tier1, tier2], 2), confidences=np.full(222, 0.9))
+    low, high = point_intervals(examples, {"chosen": [0.5]})["chosen/share_kept"]
     assert 0.96 < low < 0.985 and 0.995 < high < 1.02
 
 
 @pytest.mark.parametrize(("n", "least"), [(50, 0.87), (500, 0.985)])
 def test_nothing_seen_to_go_wrong_is_no_certainty(n, least):
-    found = point_intervals(all_right(n), {"chosen": 0.5})
+    found = point_intervals(all_right(n), {"chosen": [0.5]})
     for name in ("tier1/accuracy", "chosen/metric_value", "chosen/share_kept"):
         low, high = found[name]
         assert least < low < 1 and high >= 1, name
@@ -75,7 +75,7 @@ def test_an_accuracy_has_the_interval_of_agresti_and_coull():
     """Of 400 right at 90 %: the plus-four interval, which bootstrap draws come near."""
     labels, n = np.zeros(400, int), 404
     answers = np.where(np.arange(400) < 40, 1, labels)
-    examples = replace(classes(400), outcomes=ClassOutcomes(labels, answers, answers, 2))
+    examples = replace(classes(400), outcomes=ClassOutcomes(labels, [answers, answers], 2))
     p = 362 / n
     half = 1.96 * np.sqrt(p * (1 - p) / n)
     low, high = point_intervals(examples, {})["tier2/accuracy"]
@@ -84,8 +84,8 @@ def test_an_accuracy_has_the_interval_of_agresti_and_coull():
 
 @pytest.mark.parametrize("make", [classes, spans], ids=["labels", "spans"])
 def test_intervals_narrow_with_examples_and_come_out_the_same_twice(make):
-    few, many = (point_intervals(make(n), {"chosen": 0.8}) for n in (100, 1600))
-    assert many == point_intervals(make(1600), {"chosen": 0.8})
+    few, many = (point_intervals(make(n), {"chosen": [0.8]}) for n in (100, 1600))
+    assert many == point_intervals(make(1600), {"chosen": [0.8]})
     for name in ("tier1/f1", "chosen/share_kept", "chosen/deferral_rate", "chosen/speedup"):
         (low, high), (few_low, few_high) = many[name], few[name]
         assert high - low < 0.5 * (few_high - few_low)
@@ -95,8 +95,8 @@ def test_rows_that_hang_together_count_as_one():
     """Ten copies of each of 40 examples tell no more than the 40."""
     alone = classes(40)
     copies = replace(alone.drawn(np.repeat(np.arange(40), 10)), groups=np.repeat(np.arange(40), 10))
-    for name, (low, high) in point_intervals(alone, {"chosen": 0.8}).items():
-        low_of_copies, high_of_copies = point_intervals(copies, {"chosen": 0.8})[name]
+    for name, (low, high) in point_intervals(alone, {"chosen": [0.8]}).items():
+        low_of_copies, high_of_copies = point_intervals(copies, {"chosen": [0.8]})[name]
         if "speedup" not in name:
             assert high_of_copies - low_of_copies > 0.6 * (high - low), name
     rows, _ = next(drawn_rows(copies, 8))
@@ -121,7 +121,7 @@ def test_memory_holds_one_draw_at_a_time(monkeypatch):
     monkeypatch.setattr(module, "FEWEST_DRAWS", 4)
     examples = classes(50_000)
     tracemalloc.start()
-    point_intervals(examples, {"chosen": 0.8})
+    point_intervals(examples, {"chosen": [0.8]})
     assert tracemalloc.get_traced_memory()[1] < 40 * 2**20  # all of 200 draws at once: 80 MB an array
     tracemalloc.stop()
 
@@ -135,4 +135,4 @@ def test_draws_are_fewer_over_many_rows_and_told_one_by_one():
 
 def test_a_share_of_nothing_has_no_interval():
     examples = graded(classes(30), np.stack([np.ones(30), np.zeros(30)]))
-    assert "chosen/share_kept" not in point_intervals(examples, {"chosen": 0.8})
+    assert "chosen/share_kept" not in point_intervals(examples, {"chosen": [0.8]})

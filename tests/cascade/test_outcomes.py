@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score
 from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import Target
 from tangodistill.cascade.errors import errors_by_confidence
+from tangodistill.cascade.front import every_point
 from tangodistill.cascade.outcomes import ClassOutcomes, GradedOutcomes, outcomes_of
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
 from tangodistill.cascade.threshold_grid import probability_grid, threshold_grid
@@ -47,7 +48,7 @@ def test_a_table_of_class_ids_is_read():
     rows = pd.DataFrame({"label": [1, 2], "tier1_logits": logits, "tier2_logits": logits[::-1]})
     outcomes = outcomes_of(rows)
     assert isinstance(outcomes, ClassOutcomes) and outcomes.metrics == METRICS and outcomes.num_classes == 3
-    assert (outcomes.tier1.tolist(), outcomes.tier2.tolist(), outcomes.n) == ([1, 0], [0, 1], 2)
+    assert (outcomes.answers.tolist(), outcomes.n) == ([[1, 0], [0, 1]], 2)
     assert (outcomes.tier_score(1, "accuracy"), outcomes.tier_score(2, "accuracy")) == (0.5, 0.0)
 
 
@@ -82,9 +83,10 @@ def test_graded_changes_are_whatever_the_metric_tells_apart():
     [
         ({"f1": [[0.5, 1.2], [0, 1]]}, "f1 holds a score that is not within 0..1"),
         ({"f1": [[0.5, np.nan], [0, 1]]}, "f1 holds a score that is not within 0..1"),
-        ({"f1": [0.5, 0.4]}, "f1 must be the scores of two tiers"),
-        ({"f1": [[], []]}, "f1 must be the scores of two tiers"),
+        ({"f1": [0.5, 0.4]}, "f1 must be the scores of tiers"),
+        ({"f1": [[], []]}, "f1 must be the scores of tiers"),
         ({"em": [[0, 1], [1, 1]], "f1": [[0.5], [1]]}, "f1 has 1 examples, em has 2"),
+        ({"em": [[0, 1], [1, 1]], "f1": [[0.5, 1]]}, "f1 has 1 tiers, em has 2"),
         ({}, "no metric"),
     ],
 )
@@ -101,22 +103,22 @@ def test_an_unknown_metric_is_refused():
 
 @given(cases(num_classes=st.just(2)))
 def test_f1_of_the_first_class_is_swept_and_kept_in_a_draw(case):
-    outcomes = ClassOutcomes(*case.answers, 2, positive=0)
-    points = outcomes.sweep(case.confidence)
-    for value, count in zip(points.metric("f1"), points.deferred, strict=True):
-        answers = case.tier1.copy()
-        answers[points.order[:count]] = case.tier2[points.order[:count]]
+    outcomes = ClassOutcomes(case.labels, case.answers, 2, positive=0)
+    points = every_point(outcomes, case.confidence, case.timing)
+    for value, threshold in zip(points.metrics["f1"], points.thresholds[:, 0], strict=True):
+        answers = np.where(case.confidence < threshold, case.tier2, case.tier1)
         assert value == pytest.approx(f1_score(case.labels, answers, pos_label=0, zero_division=0))
-    assert outcomes.tier_score(2, "f1") == points.metric("f1")[-1]
+    assert outcomes.tier_score(2, "f1") == points.metrics["f1"][-1]
     rows = np.arange(outcomes.n)[::-1]
-    assert outcomes.drawn(rows).drawn(rows).tier_score(1, "f1") == points.metric("f1")[0]
+    assert outcomes.drawn(rows).drawn(rows).tier_score(1, "f1") == points.metrics["f1"][0]
+    others = every_point(case.outcomes, case.confidence, case.timing)
     for metric in ("accuracy", "mcc"):
-        np.testing.assert_allclose(points.metric(metric), case.outcomes.sweep(case.confidence).metric(metric))
+        np.testing.assert_allclose(points.metrics[metric], others.metrics[metric])
 
 
 @given(cases(max_size=7, num_classes=st.just(2)))
 def test_the_oracle_and_random_deferral_are_of_the_same_class(case):
-    outcomes, n = ClassOutcomes(*case.answers, 2, positive=0), len(case.labels)
+    outcomes, n = ClassOutcomes(case.labels, case.answers, 2, positive=0), len(case.labels)
     best = np.zeros(n + 1)
     for choice in range(2**n):
         deferred = np.array([choice >> i & 1 for i in range(n)], bool)
@@ -136,6 +138,6 @@ def test_what_is_certified_is_the_f1_of_the_class_that_was_named():
     tier1 = np.where((labels == 1) & (np.arange(4000) % 4 > 0), 0, labels)
     confidence = np.linspace(0.6, 0.99, 4000).astype(np.float32)
     calibration = CalibrationSet(confidence, threshold_grid("max_probability", 2))
-    plenty, few = (ClassOutcomes(labels, tier1, tier2, 2, positive) for positive in (0, 1))
+    plenty, few = (ClassOutcomes(labels, [tier1, tier2], 2, positive) for positive in (0, 1))
     found = [outcomes.certify("f1", calibration, 0.9, 0.95, 0.7) for outcomes in (plenty, few)]
     assert found[0].deferral_rate == 0 and found[1].deferral_rate > 0.5

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from hypothesis import given
-from random_cascades import Case, cases
+from random_cascades import cases
 
 from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import Target
@@ -38,7 +38,7 @@ def test_operating_points_end_with_the_second_tier_alone(case):
     ]
     assert points["kind"].tolist() == ["cascade"] * (len(set(case.confidence)) + 1) + ["second_only"]
     assert points["threshold"].dtype == np.float32 and np.isnan(points["threshold"][-1])
-    assert points["time_s"][-1] == case.timing.tier2_s.sum()
+    assert points["time_s"][-1] == case.tier2_s.sum()
     assert points["speedup"][-1] == points["speedup_best_batch"][-1] == 1
     assert np.all(np.diff(points["time_s"][:-1]) > 0)
     np.testing.assert_allclose(points["throughput_per_s"] * points["time_s"], len(case.labels))
@@ -88,7 +88,7 @@ def test_random_speedup_follows_from_the_either_or_reading(real_case):
     points, summary = summary_of(real_case, "accuracy")
     tier1, tier2 = points["accuracy"][[0, -1]]
     share = (0.99 * tier2 - tier1) / (tier2 - tier1)
-    r = real_case.timing.tier1_s.sum() / real_case.timing.tier2_s.sum()
+    r = real_case.tier1_s.sum() / real_case.tier2_s.sum()
     assert summary["random"]["speedup_at_99"]["batch1"] == pytest.approx(1 / ((1 - share) * r + share), rel=1e-4)
 
 
@@ -98,11 +98,7 @@ def test_a_target_out_of_reach_leaves_no_best_point(real_case):
 
 def test_times_of_other_examples_are_refused(real_case):
     with pytest.raises(ValueError, match="the times are of 1821 examples, the predictions of 10"):
-        operating_points(first(10, real_case).outcomes, real_case.confidence[:10], real_case.timing)
-
-
-def first(n, case):
-    return Case(*(column[:n] for column in (*case.answers, case.confidence)), case.num_classes, case.timing)
+        operating_points(real_case.first(10).outcomes, real_case.confidence[:10], real_case.timing)
 
 
 def with_confidence(case, calibration, keep):
@@ -128,7 +124,7 @@ def test_the_certified_threshold_is_read_on_the_report_role(real_case):
     ("keep", "reason"), [(0.99, "100 calibration examples are too few to keep 0.99"), (1.0, "below 1, got 1.0")]
 )
 def test_without_a_certified_threshold_the_reason_stands_beside_the_same_keys(real_case, keep, reason):
-    found = with_confidence(real_case, first(100, real_case), keep)[1]
+    found = with_confidence(real_case, real_case.first(100), keep)[1]
     assert reason in found["reason"]
     assert all(found[key] is None for key in ("threshold", "deferral_rate", "metric_value", "speedup", "predicted_s"))
     assert found.keys() == with_confidence(real_case, real_case, 0.98)[1].keys()

@@ -19,7 +19,7 @@ def test_a_grid_descends_from_nearly_one_to_tier_1_alone(score, classes):
     assert 0.999 < grid[0] < 1
     assert grid[-1] == pytest.approx(1 / classes if score == "max_probability" else 0, abs=1e-7)
     nobody = CalibrationSet(confidence(np.zeros((3, classes)), score), grid)
-    assert nobody.standing()[-1] == 3
+    assert nobody.last_rate[-1] == 0
 
 
 def test_that_of_probabilities_is_even_in_their_logit():
@@ -51,8 +51,8 @@ def test_two_classes_are_certified_alike_by_every_score(seed, n, group_size, met
     found = []
     for score in SCORES:
         calibration = CalibrationSet(confidence(logits, score), threshold_grid(score, 2), np.arange(n) // group_size)
-        answers = labels, logits.argmax(axis=1), tier2
-        found.append(certify(metric, *answers, 2, calibration, keep, 0.9, plain=calibration.thresholds[200]))
+        answers = np.stack([logits.argmax(axis=1), tier2])
+        found.append(certify(metric, labels, answers, 2, calibration, keep, 0.9, plain=calibration.path[200]))
     assert len({(each.deferral_rate, each.groups_needed, each.groups_for_plain) for each in found}) == 1
 
 
@@ -63,5 +63,5 @@ def test_two_classes_are_certified_below_certainty_by_every_score():
     logits = np.stack([np.zeros(2000), (2 * labels - 1) * rng.exponential(1, 2000)], axis=1)
     for score in SCORES:
         calibration = CalibrationSet(confidence(logits, score), threshold_grid(score, 2))
-        found = certify("accuracy", labels, labels, labels, 2, calibration, 0.99, 0.95, plain=0.5)
+        found = certify("accuracy", labels, [labels, labels], 2, calibration, 0.99, 0.95, plain=0.5)
         assert found.deferral_rate == 0

@@ -5,8 +5,8 @@ import json
 import pandas as pd
 
 from tangodistill.cascade.outcomes import outcomes_of
-from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
+from tangodistill.cascade.timing import timing_of
 from tangodistill.predictor.cascade_folder import write_cascade, write_record
 from tangodistill.predictor.here import setup_here
 from tangodistill.predictor.predictor import CascadePredictor

@@ -56,12 +56,12 @@ def _worsened(report: pd.DataFrame, lost, classes: int):
     """The second tier's answers with `lost` (configurations,) of the right ones made wrong: marks, and outcomes."""
     if "label" not in report:
         graded = {name: _without(report[f"tier2_{name}"].to_numpy(), lost) for name in GRADES}
-        both = {name: np.stack([own, own], axis=1) for name, own in graded.items()}  # (configurations, 2, n)
+        both = {name: own[:, None] for name, own in graded.items()}  # (configurations, 1, n)
         return graded, [GradedOutcomes({name: own[i] for name, own in both.items()}) for i in range(len(lost))]
     labels, answers = report["label"].to_numpy(), np.stack(report["tier2_logits"].to_numpy()).argmax(axis=1)
     right = _without((answers == labels).astype(float), lost) == 1
     given = np.where(right, labels, (labels + 1) % classes)
-    return {"answer": given}, [ClassOutcomes(labels, own, own, classes) for own in given]
+    return {"answer": given}, [ClassOutcomes(labels, own[None], classes) for own in given]
 
 
 def _without(scores: np.ndarray, lost) -> np.ndarray:

@@ -10,7 +10,8 @@ from synthetic_run import random_logits, write_run
 
 from tangodistill.cascade.examples import Examples
 from tangodistill.cascade.outcomes import GradedOutcomes
-from tangodistill.cascade.speedup import Timing, speedup_at
+from tangodistill.cascade.speedup import speedup_at
+from tangodistill.cascade.timing import TierTime, Timing
 
 BILSTM = {"model_type": "bilstm", "hidden_size": 64}
 TINYBERT4 = {"model_type": "bert", "num_hidden_layers": 4, "hidden_size": 312}
@@ -46,7 +47,7 @@ def write_span_run(run: Path, n=120, tiers=({**TINYBERT4, "model_type": "dynamic
         **{f"tier{tier}_f1": f1[tier - 1] for tier in (1, 2)},
     )
     times = (spans[f"tier{tier}_time_s"].to_numpy() for tier in (1, 2))
-    timing = Timing(*times, 1.0, np.array([1]), np.array([1.0]), 1)
+    timing = Timing(tuple(TierTime(each, np.array([1]), np.array([1.0]), 1) for each in times))
     outcomes = GradedOutcomes({"em": np.stack(exact), "f1": np.stack(f1)})
     curves = Examples("f1", outcomes, spans["confidence"].to_numpy(), timing).curves()
     spans.to_parquet(folder / "predictions.parquet")

@@ -9,9 +9,9 @@ import pandas as pd
 from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import Target, choose
 from tangodistill.cascade.outcomes import outcomes_of
-from tangodistill.cascade.speedup import Timing
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
 from tangodistill.cascade.threshold_grid import threshold_grid
+from tangodistill.cascade.timing import timing_of
 
 SIZES = (1, 8, 32, 64)
 
@@ -66,18 +66,6 @@ def _batch_times(n, rng):
     )
 
 
-def _timing(frame, batches, best_sizes):
-    per_example = batches.groupby(["tier", "batch_size"])["seconds"].mean() / len(frame)
-    return Timing(
-        tier1_s=frame["tier1_time_s"].to_numpy(),
-        tier2_s=frame["tier2_time_s"].to_numpy(),
-        tier1_best_batch_s=per_example[1].min() * len(frame),
-        tier2_batch_sizes=np.array(SIZES),
-        tier2_batch_s=np.array([per_example[2, size] * size for size in SIZES]),
-        tier2_best_batch=best_sizes[2],
-    )
-
-
 def write_run(
     run: Path,
     labels,
@@ -106,7 +94,7 @@ def write_run(
     best_sizes = batches.groupby(["tier", "batch_size"])["seconds"].mean().unstack().idxmin(axis=1)
     best_s = batches.groupby(["tier", "batch_size"])["seconds"].mean().unstack().min(axis=1)
     outcomes = outcomes_of(report, positive)
-    timing = _timing(report, batches, best_sizes)
+    timing = timing_of(report, batches, best_sizes.to_list())
     columns = operating_points(outcomes, report["confidence"].to_numpy(), timing)
     target = Target("keep", 0.99)
     chosen = choose(columns, target, metric)

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tangodistill.cascade.speedup import timing_of
 from tangodistill.cascade.summary import operating_points
+from tangodistill.cascade.timing import timing_of
 from tangodistill.latency import sample, timer
 from tangodistill.measure.real_runs import different_answers, references, run_for_real
 from tangodistill.measure.role_answers import LabelAnswers
@@ -97,12 +97,12 @@ def test_a_time_is_that_of_the_whole_call_and_of_the_engines_that_were_tuned_for
     np.testing.assert_allclose(frame["tier2_time_s"], 4.0 + characters)
     np.testing.assert_allclose(frame["second_only_time_s"], 2.0 + characters + ANSWER_S)
     timing = times.timing("report")
-    assert timing.second_only_best_batch_s == pytest.approx(3.0 * np.ceil(N / 8) + characters.sum() + N * ANSWER_S)
-    assert timing.tier1_best_batch_s == pytest.approx(0.5 * N / 4 + characters.sum() + N * ANSWER_S)
+    assert timing.reference.best_batch_s == pytest.approx(3.0 * np.ceil(N / 8) + characters.sum() + N * ANSWER_S)
+    assert N * timing.tiers[0].best_batch_s == pytest.approx(0.5 * N / 4 + characters.sum() + N * ANSWER_S)
     points = operating_points(answers.outcomes, answers.confidence, timing)
     second_only = {name: column[-1] for name, column in points.items()}
     assert second_only["time_s"] == pytest.approx(frame["second_only_time_s"].sum())
-    assert second_only["time_best_batch_s"] == timing.second_only_best_batch_s
+    assert second_only["time_best_batch_s"] == timing.reference.best_batch_s
     assert times.under_load == []
 
 
@@ -165,7 +165,7 @@ def test_the_chosen_point_is_run_in_both_ways_and_its_own_answers_are_scored(
     assert one["n"] == many["n"] == timed and 0 < deferred.sum() < timed
     assert one["measured_s"] == pytest.approx(one["predicted_s"])
     assert many["measured_s"] == pytest.approx(many["predicted_s"], rel=0.1)
-    assert one["speedup"] == pytest.approx(timing.second_only_s.sum() / one["measured_s"])
+    assert one["speedup"] == pytest.approx(timing.reference.example_s.sum() / one["measured_s"])
     right = np.where(deferred, True, part.right)
     assert one["metric_value"] == one["scored_metric_value"] == pytest.approx(right.mean())
     assert one["other_answers"] == 0 and one["second_only_metric_value"] == 1

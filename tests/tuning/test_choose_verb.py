@@ -73,8 +73,8 @@ def folder(tmp_path):
 
 def points(rows, batches):
     from tangodistill.cascade.outcomes import outcomes_of
-    from tangodistill.cascade.speedup import timing_of
     from tangodistill.cascade.summary import operating_points
+    from tangodistill.cascade.timing import timing_of
 
     timing = timing_of(rows, pd.DataFrame(batches), [8, 8])
     return operating_points(outcomes_of(rows), rows["confidence"].to_numpy(), timing)
@@ -160,8 +160,8 @@ def test_milliseconds_are_answered_in_milliseconds_and_a_report_role_that_takes_
     ],
 )
 def test_a_target_says_how_a_point_misses_it(kind, value, missed):
-    point = ChosenPoint(0.5, 0.25, 0.72, 0.33, 1.0, 2.0, 2.0)
-    assert Target(kind, value).missed_by(point, tier2_metric=0.8) == missed
+    point = ChosenPoint((0.5,), (0.25,), 0.72, 0.33, 1.0, 2.0, 2.0)
+    assert Target(kind, value).missed_by(point, last_metric=0.8) == missed
 
 
 def test_with_confidence_the_threshold_is_certified_and_told_beside_the_plain_one(folder, capsys):
