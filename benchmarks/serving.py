@@ -89,8 +89,8 @@ def of_second_tier(folder: Path, cascade: CascadePredictor) -> Contender:
 
 def of_cascade(cascade: CascadePredictor) -> Contender:
     """Both tiers at their own best batch sizes."""
-    engines = f"{cascade.first.engine.key} + {cascade.second.engine.key}"
-    return Contender(cascade.predict, lambda rows, _: cascade.predict(rows), engines, cascade.second.batch_size)
+    engines = " + ".join(tier.engine.key for tier in cascade.tiers)
+    return Contender(cascade.predict, lambda rows, _: cascade.predict(rows), engines, cascade.tiers[-1].batch_size)
 
 
 def of_pipeline(folder: Path, max_length: int) -> Contender:
@@ -137,11 +137,11 @@ def with_int8(tier: Path) -> Path:
 def contenders(folder: Path, early_exit: str | None, calibration: Dataset) -> dict[str, Contender]:
     record, cascade = read_cascade(folder), CascadePredictor.from_pretrained(folder)
     readout, second, paired = cascade.readout, folder / record.tiers[1].path, len(cascade.text_columns) == 2
-    length = cascade.second.engine.max_length
+    length = cascade.tiers[-1].engine.max_length
     found = {
         "second tier": of_second_tier(folder, cascade),
         "cascade": of_cascade(cascade),
-        "first tier": of_engine(cascade.first.engine, readout, paired),
+        "first tier": of_engine(cascade.tiers[0].engine, readout, paired),
     }
     if record.label_names:
         found["pipeline"] = of_pipeline(second, length)

@@ -16,7 +16,7 @@ settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
 
 
-pytest_plugins = ["finished_run", "small_training", "tiny_tiers"]
+pytest_plugins = ["finished_run", "small_training", "span_tiers", "tiny_tiers"]
 
 
 @pytest.fixture(scope="module")

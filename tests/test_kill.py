@@ -1,6 +1,5 @@
 """A run that is killed goes on where it was, and ends as one that nothing disturbed."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from equal_cascades import assert_equal_cascades
 from small_run import SmallRun
 
 # Small shards and frequent checkpoints, so that a small run has a middle to be killed in.
@@ -37,7 +36,6 @@ AT_WORK = {
     "report": "config.yaml",
 }
 """What a stage has written once it is in the middle of its work."""
-TIMES = ("time", "seconds", "speed", "throughput", "per_s", "_s")
 
 
 class KillableRun(SmallRun):
@@ -91,21 +89,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a stage that names neither its time nor its place."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("stage.json", "config.yaml"))
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def without_times(table: pd.DataFrame) -> pd.DataFrame:
-    return table[[name for name in table if not any(word in name for word in TIMES)]]
-
-
-def assert_equal_cascades(left: Path, right: Path) -> None:
-    """Equal but for what was timed."""
-    for name in ("predictions", "calibration_predictions", "operating_points"):
-        tables = [without_times(pd.read_parquet(folder / f"{name}.parquet")) for folder in (left, right)]
-        pd.testing.assert_frame_equal(*tables)
-    one, other = (json.loads((folder / "summary.json").read_text()) for folder in (left, right))
-    assert [tier["metrics"] for tier in one["tiers"]] == [tier["metrics"] for tier in other["tiers"]]
-    for key in ("target", "threshold", "deferral_rate", "metric_value"):
-        assert one["chosen"][key] == other["chosen"][key]
 
 
 @pytest.fixture(scope="module")

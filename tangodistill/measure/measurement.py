@@ -28,7 +28,7 @@ from tangodistill.measure.real_runs import different_answers, references, run_fo
 from tangodistill.measure.role_answers import RoleAnswers
 from tangodistill.measure.times import REFERENCE_TIER, TierTimes, TimedEngines, time_tiers, tokens_run
 from tangodistill.modules.chance import constant_warning
-from tangodistill.predictor.cascade_folder import CascadeRecord, write_cascade, write_record
+from tangodistill.predictor.cascade_folder import CascadeRecord, OperatingPoint, write_cascade, write_record
 from tangodistill.predictor.here import setup_here
 from tangodistill.predictor.predictor import CascadePredictor
 from tangodistill.predictor.served import alone, serving
@@ -215,7 +215,7 @@ class CascadeMeasurement:
             label_names=list(self.task.label_names),
             tiers=tiers,
             score=self.score,
-            thresholds={self.engines.tiers[0].key: chosen.threshold},
+            points=[OperatingPoint([self.engines.tiers[0].key], [chosen.threshold])],
             tuned_on=cpu_identity(),
         )
 

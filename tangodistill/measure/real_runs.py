@@ -55,7 +55,7 @@ def run_for_real(
         timed: the examples that are timed.
         timing: of them.
     """
-    deferred = timed.confidence < np.float32(cascade.threshold)
+    deferred = timed.confidence < cascade.thresholds[0]
     expected = np.where(deferred[:, None], timed.outputs[1], timed.outputs[0])
     predicted_s = {
         "batch1": float((timing.tiers[0].example_s + np.where(deferred, timing.tiers[1].example_s, 0.0)).sum()),

@@ -109,7 +109,8 @@ def _batch1_passes(engines: TimedEngines, timed: RoleAnswers, repeats: int, titl
 
 def _frame(answers: RoleAnswers, passes: Passes, sample: TimedSample) -> pd.DataFrame:
     """The rows of predictions.parquet: an example that isn't `timed` has the times of one that stands for it."""
-    times = {name: sample.spread(column) for name, column in ServedTimes.of(passes.seconds).columns.items()}
+    served = ServedTimes.of(passes.seconds, len(answers.outputs))
+    times = {name: sample.spread(column) for name, column in served.columns.items()}
     return answers.frame({**times, "timed": sample.timed})
 
 
@@ -130,10 +131,10 @@ def _batch_times(
             sizes = {tier: best[int(tier)] for tier in served}
             times = time_batch_sizes(served, sizes, len(timed), repeats, progress.advance)
     best.setdefault(REFERENCE_TIER, best[2])
-    one_by_one, loaded = ServedTimes.of(passes.seconds), any(map(is_turn, passes.under_load))
+    one_by_one, loaded = ServedTimes.of(passes.seconds, len(engines.tiers)), any(map(is_turn, passes.under_load))
     single = [
         BatchTime(str(tier), 1, repeat, len(timed), float(seconds), loaded)
-        for tier, added in ((1, one_by_one.first), (2, one_by_one.second))
+        for tier, added in enumerate(one_by_one.added, 1)
         for repeat, seconds in enumerate(added.sum(axis=1))
     ]
     frame = pd.DataFrame([*single, *(time for time in times if time.batch_size > 1 or time.tier == "0")])

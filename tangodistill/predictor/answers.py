@@ -22,8 +22,8 @@ class Prediction:
 
     label: str | None = None
     probability: float | None = None  # of the label, by the tier that answered
-    tier: int | None = None  # 1 or 2
-    confidence: float | None = None  # of the first tier: what the threshold was compared with
+    tier: int | None = None  # from 1
+    confidence: float | None = None  # of the last tier that was asked for it: what its threshold was compared with
     blank: bool = False  # there was nothing to read in the text, or in one of the two
     error: str | None = None
 
@@ -36,25 +36,10 @@ class SpanPrediction:
     start: int | None = None
     end: int | None = None
     probability: float | None = None  # of the span, by the tier that answered
-    tier: int | None = None  # 1 or 2
-    confidence: float | None = None  # of the first tier: what the threshold was compared with
+    tier: int | None = None  # from 1
+    confidence: float | None = None  # of the last tier that was asked for it: what its threshold was compared with
     blank: bool = False  # there was nothing to read in the question or the context
     error: str | None = None
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Answers to n examples as arrays, in their order."""
-
-    outputs: np.ndarray  # (n, k) float32 of the tier that answered: logits in the cascade's label order, or spans
-    tier: np.ndarray  # (n,) int8, 1 or 2
-    confidence: np.ndarray  # (n,) float32, of the first tier
-    answered_s: np.ndarray  # (n,) seconds from the call until the answer stood
-
-    @property
-    def predictions(self) -> np.ndarray:
-        """Label ids (n,)."""
-        return self.outputs.argmax(axis=1)
 
 
 def is_finite(outputs: np.ndarray) -> np.ndarray:
@@ -77,7 +62,7 @@ class Readout(Protocol):
     """How outputs are read, where they are finite."""
 
     score: str
-    """Of the first tier's confidence."""
+    """Of the confidence."""
     answer_type: type[Prediction] | type[SpanPrediction]
 
     @property
@@ -92,7 +77,7 @@ class Readout(Protocol):
         """
 
     def confidence(self, outputs: np.ndarray) -> np.ndarray:
-        """(n,) float32 of a first tier's outputs (n, k)."""
+        """(n,) float32 of a tier's outputs (n, k)."""
 
     def same(self, outputs: np.ndarray, others: np.ndarray) -> np.ndarray:
         """(n,) bool: which answers are the same in two outputs (n, k) of one tier."""
@@ -190,7 +175,7 @@ class SpanReadout:
         return engine.scoring(self.score), np.arange(engine.facts.outputs)
 
     def confidence(self, outputs: np.ndarray) -> np.ndarray:
-        return outputs[:, 2].copy()  # the second tier writes over the outputs
+        return outputs[:, 2]
 
     def same(self, outputs: np.ndarray, others: np.ndarray) -> np.ndarray:
         return (outputs[:, :2] == others[:, :2]).all(axis=1)

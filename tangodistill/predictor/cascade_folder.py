@@ -14,8 +14,17 @@ from tangodistill.engines.tier_record import EXPORT_RECORD, GRAPHS, TierRecord
 from tangodistill.predictor.setup import Setup
 from tangodistill.user_error import UserError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 RECORD_NAME = "cascade.json"
+
+
+@dataclass
+class OperatingPoint:
+    """What a cascade's tiers but the last defer below, with the engines that this was chosen with."""
+
+    keys: list[str]
+    thresholds: list[float | None]
+    """None: the tier is left out, its texts go to the next one at once."""
 
 
 @dataclass
@@ -27,7 +36,7 @@ class CascadeRecord:
     label_names: list[str]  # the order of the cascade's logits, whatever each tier's own
     tiers: list[TierRecord]
     score: str = "max_probability"
-    thresholds: dict[str, float] = field(default_factory=dict)  # key of the first tier -> defer below
+    points: list[OperatingPoint] = field(default_factory=list)  # one for each choice of engines
     chosen: dict[str, Any] = field(default_factory=dict)  # the operating point, its target, and what it was chosen on
     calibrated: Setup | None = None  # what the thresholds were chosen with; None: not recorded
     tuned_on: str = ""  # the CPU that threads and batch sizes were found on
@@ -35,17 +44,26 @@ class CascadeRecord:
 
     @property
     def keys(self) -> list[str]:
-        """Of each tier, as in `thresholds`."""
+        """Of each tier, cheapest first."""
         return [tier.key for tier in self.tiers]
 
-    def threshold_for(self, key: str) -> float:
-        """The threshold chosen with this key of the first tier: another one's doesn't hold."""
-        if key not in self.thresholds:
-            raise UserError(
-                f"the cascade has no threshold for {key} (it has {', '.join(self.thresholds) or 'none'}): "
-                "confidences differ between engines. Run `python -m tangodistill choose` on the folder."
-            )
-        return self.thresholds[key]
+    @property
+    def point(self) -> OperatingPoint:
+        """The one that was chosen with these tiers' engines, but for the last one's: others' thresholds don't hold."""
+        keys = self.keys[:-1]
+        for point in self.points:
+            if point.keys == keys:
+                return point
+        known = ", ".join(" and ".join(point.keys) for point in self.points) or "none"
+        raise UserError(
+            f"the cascade has no threshold for {' and '.join(keys)} (it has {known}): confidences differ between "
+            "engines. Run `python -m tangodistill choose` on the folder."
+        )
+
+    def put(self, thresholds: Sequence[float | None]) -> None:
+        """Thresholds for these tiers' engines, in place of those they had."""
+        mine = OperatingPoint(self.keys[:-1], list(thresholds))
+        self.points = [point for point in self.points if point.keys != mine.keys] + [mine]
 
 
 def write_cascade(
@@ -74,9 +92,9 @@ def write_cascade(
 
 def write_record(folder: str | Path, record: CascadeRecord) -> None:
     """Replace cascade.json in one step."""
-    for key, threshold in record.thresholds.items():
-        if not math.isfinite(threshold):
-            raise ValueError(f"threshold {key} is {threshold}; JSON holds finite numbers only")
+    for point in record.points:
+        if not all(threshold is None or math.isfinite(threshold) for threshold in point.thresholds):
+            raise ValueError(f"thresholds of {point.keys} are {point.thresholds}; JSON holds finite numbers only")
     path = Path(folder) / RECORD_NAME
     temporary = path.with_name(f".{RECORD_NAME}.{os.getpid()}")
     text = json.dumps(asdict(record), indent=2, ensure_ascii=False, allow_nan=False)
@@ -105,8 +123,10 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
     version = content.get("format_version") if isinstance(content, dict) else None
     if version == 1:
         content = _of_version_1(content)
+    if version in (1, 2):
+        content = _of_version_2(content, path)
     elif version != FORMAT_VERSION:
-        raise UserError(f"{path} has format_version {version!r}; this tangodistill reads 1 and {FORMAT_VERSION}.")
+        raise UserError(f"{path} has format_version {version!r}; this tangodistill reads 1 to {FORMAT_VERSION}.")
     record = _build(CascadeRecord, content, path)
     try:
         record.calibrated = record.calibrated and Setup.of(record.calibrated)
@@ -114,6 +134,9 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
         raise UserError(f"{path}: calibrated is no setup ({error}). Run the cascade stage again.") from error
     tiers = record.tiers if isinstance(record.tiers, list) else [record.tiers]
     record.tiers = [_build(TierRecord, tier, path) for tier in tiers]
+    record.points = [_checked(_build(OperatingPoint, point, path), len(tiers), path) for point in record.points]
+    if len(tiers) < 2:
+        raise UserError(f"{path} names {len(tiers)} tier; a cascade has two or more. Run the cascade stage again.")
     for tier in record.tiers:
         if not _is_inside(tier.path, path.parent):
             raise UserError(
@@ -133,9 +156,35 @@ def read_cascade(folder: str | Path) -> CascadeRecord:
     return record
 
 
+def _checked(point: OperatingPoint, tiers: int, path: Path) -> OperatingPoint:
+    found = point.thresholds
+    numbers = isinstance(found, list) and all(each is None or isinstance(each, int | float) for each in found)
+    if not numbers or len(found) != tiers - 1 or len(point.keys) != tiers - 1:
+        raise UserError(
+            f"{path}: a cascade of {tiers} tiers has one threshold for each tier but the last, {tiers - 1} in all, and "
+            f"as many keys; found thresholds {found!r} and keys {point.keys!r}. Run `python -m tangodistill choose` on "
+            "it again."
+        )
+    return point
+
+
+def _of_version_2(content: dict, path: Path) -> dict:
+    """Two tiers, and a threshold for each engine of the first."""
+    thresholds = content.get("thresholds", {})
+    for key, threshold in thresholds.items():
+        if not isinstance(threshold, int | float):
+            raise UserError(
+                f"{path}: format_version {content['format_version']} has one threshold for {key}, found {threshold!r}. "
+                "Run the cascade stage again."
+            )
+    points = [{"keys": [key], "thresholds": [threshold]} for key, threshold in thresholds.items()]
+    kept = {name: value for name, value in content.items() if name != "thresholds"}
+    return {**kept, "format_version": FORMAT_VERSION, "points": points}
+
+
 def _of_version_1(content: dict) -> dict:
     """Its thresholds were chosen with engines that it names, and it doesn't say on what CPU, nor with what weights."""
-    content = {**content, "format_version": FORMAT_VERSION}
+    content = dict(content)
     keys, content["tuned_on"] = content.pop("calibrated_with", []), content.pop("cpu", "")
     return content | ({"calibrated": {"tiers": [{"key": key} for key in keys]}} if keys else {})
 

@@ -1,4 +1,4 @@
-"""What a cascade folder would run here, as it lies now, and whether its threshold was chosen with that."""
+"""What a cascade folder would run here, as it lies now, and whether its thresholds were chosen with that."""
 
 from pathlib import Path
 
@@ -57,24 +57,23 @@ def engine_contents(model: Path, exported: Path, key: str) -> str:
     return files_hash(files)
 
 
-def threshold_that_holds(folder: str | Path, record: CascadeRecord) -> float:
-    """The threshold, where it was chosen with what is to answer, on this CPU where that matters.
+def thresholds_that_hold(folder: str | Path, record: CascadeRecord) -> list[float | None]:
+    """Of each tier but the last, where they were chosen with what is to answer, on this CPU where that matters.
 
     Raises:
-        UserError: it was not; says with what, and what to run.
+        UserError: they were not; says with what, and what to run.
     """
-    if len(record.tiers) != 2:
-        raise UserError(f"{folder}: cascade.json names {len(record.tiers)} tiers; a cascade has 2.")
-    gate = record.tiers[0]
-    if gate.precision in BATCH_DEPENDENT:
-        raise UserError(
-            f"{folder}: the first tier's answers in {gate.precision} depend on their batch, so no threshold holds. "
-            "Run `python -m tangodistill tune` on the folder."
-        )
-    threshold = record.threshold_for(gate.key)
+    for number, tier in enumerate(record.tiers[:-1], 1):
+        if tier.precision in BATCH_DEPENDENT:
+            raise UserError(
+                f"{folder}: tier {number}'s answers in {tier.precision} depend on their batch, so no threshold holds. "
+                "Run `python -m tangodistill tune` on the folder."
+            )
+    thresholds = record.point.thresholds
     now = setup_here(folder, record)
     then = record.calibrated or Setup(tuple(TierSetup(tier.key) for tier in now.tiers))  # nothing more is known
     if change := now.other_confidences(then):
         verbs = "choose`" if now.keys != then.keys else "tune` and `choose`"
-        raise UserError(f"{folder}: its threshold was chosen {change}. Run `python -m tangodistill {verbs} on the folder.")
-    return threshold
+        what = "threshold was" if len(thresholds) == 1 else "thresholds were"
+        raise UserError(f"{folder}: its {what} chosen {change}. Run `python -m tangodistill {verbs} on the folder.")
+    return thresholds

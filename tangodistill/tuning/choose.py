@@ -122,7 +122,7 @@ def _choose_on_calibration(
 
 
 def _write(folder: Path, record: CascadeRecord, target: str, chosen: ChosenPoint, times_known: bool) -> None:
-    record.thresholds = {**record.thresholds, record.tiers[0].key: chosen.threshold}
+    record.put([chosen.threshold])
     chosen_on = record.chosen.get("chosen_on", "calibration")
     point = chosen.record() | ({} if times_known else dict.fromkeys(TIMES))
     # measured_s: the point was not run for real

@@ -74,7 +74,7 @@ def _served_times(
         passes = time_each(runs, len(rows), repeats=1, between=progress.advance)
     if passes.under_load:
         print("Warning: other work took part of this machine, so the times are not to be trusted.")
-    times = {name: sample.spread(column) for name, column in ServedTimes.of(passes.seconds).columns.items()}
+    times = {name: sample.spread(column) for name, column in ServedTimes.of(passes.seconds, len(engines)).columns.items()}
     return {**times, "timed": sample.timed}
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import span_tokenizers
 import torch
-from transformers import BertConfig, BertForQuestionAnswering
+from span_tiers import CONTEXTS, LENGTH, QUESTIONS
+from transformers import BertForQuestionAnswering
 
 from tangodistill.data.tokenize import TokenizedTexts
 from tangodistill.data.windows import WindowEncoder
@@ -17,39 +18,12 @@ from tangodistill.engines.torch_engine import TorchEngine
 from tangodistill.predictor.predictor import CascadePredictor
 from tangodistill.user_error import UserError
 
-QUESTIONS = ["what is the river", "where is cairo", "what", "where is the city of cairo"]
-CONTEXTS = [
-    "the nile flows through cairo , the city . " * 22,
-    "cairo is a city in the river of the nile .",
-    "",
-    "the river flows . " * 40 + "cairo is the city",
-]
-LENGTH = 120
 CLOSE = {"atol": 1e-5, "rtol": 0}
 
 
-def write_tier(folder, seed):
-    torch.manual_seed(seed)
-    tokenizer = span_tokenizers.bert()
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=128, initializer_range=0.3,
-    )  # fmt: skip
-    BertForQuestionAnswering(config).save_pretrained(folder)
-    tokenizer.model_max_length = 128
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def tiers(tmp_path_factory):
-    root = tmp_path_factory.mktemp("span_tiers")
-    return [write_tier(root / f"tier{number}", number) for number in (1, 2)]
-
-
-@pytest.fixture(scope="module")
-def engine(tiers):
-    return TorchEngine.load(tiers[0], max_length=LENGTH)
+def engine(span_tiers):
+    return TorchEngine.load(span_tiers[0], max_length=LENGTH)
 
 
 @pytest.fixture(params=["max_probability", "n_best"])
@@ -58,8 +32,8 @@ def scored(request, engine):
     return engine.scoring(request.param)
 
 
-def test_an_answer_is_the_most_probable_span_of_all_windows(tiers, engine):
-    model = BertForQuestionAnswering.from_pretrained(tiers[0]).eval()
+def test_an_answer_is_the_most_probable_span_of_all_windows(span_tiers, engine):
+    model = BertForQuestionAnswering.from_pretrained(span_tiers[0]).eval()
     windows = WindowEncoder.of(span_tokenizers.bert(), LENGTH).encode(QUESTIONS[:1], CONTEXTS[:1])
     assert len(windows) > 1
     best = (0.0, 0, 0)
@@ -100,7 +74,7 @@ def test_either_score_finds_the_same_answer_in_one_window(engine):
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_an_exported_tier_answers_as_pytorch_does(tiers, engine, tmp_path, name):
+def test_an_exported_tier_answers_as_pytorch_does(span_tiers, engine, tmp_path, name):
     graphs = tmp_path / "onnx"
     graphs.mkdir()
     write_fp32(engine.model, engine.encoder.encode(QUESTIONS[:2], CONTEXTS[:2]).batch([0, 1]), graphs)
@@ -114,8 +88,8 @@ def test_an_exported_tier_answers_as_pytorch_does(tiers, engine, tmp_path, name)
 
 
 @pytest.mark.parametrize("threshold, tier", [(0.0, 1), (1.1, 2)])
-def test_a_cascade_answers_questions(tiers, threshold, tier):
-    engines = [TorchEngine.load(folder, max_length=LENGTH) for folder in tiers]
+def test_a_cascade_answers_questions(span_tiers, threshold, tier):
+    engines = [TorchEngine.load(folder, max_length=LENGTH) for folder in span_tiers]
     cascade = CascadePredictor(engines, (), threshold, (4, 4), ("question", "context"))
     answers = cascade.predict(list(zip(QUESTIONS, CONTEXTS, strict=True)))
     outputs = engines[tier - 1].outputs(QUESTIONS, CONTEXTS)
@@ -127,8 +101,8 @@ def test_a_cascade_answers_questions(tiers, threshold, tier):
 
 
 @pytest.mark.parametrize("score", ["max_probability", "n_best"])
-def test_the_threshold_decides_by_question(tiers, score):
-    engines = [TorchEngine.load(folder, max_length=LENGTH) for folder in tiers]
+def test_the_threshold_decides_by_question(span_tiers, score):
+    engines = [TorchEngine.load(folder, max_length=LENGTH) for folder in span_tiers]
     sure = engines[0].scoring(score).outputs(QUESTIONS, CONTEXTS)[:, 2]
     threshold = float(np.sort(sure)[1:3].mean())
     cascade = CascadePredictor(engines, (), threshold, (4, 4), ("question", "context"), score)
@@ -136,8 +110,8 @@ def test_the_threshold_decides_by_question(tiers, score):
     assert tiers_used == np.where(sure < np.float32(threshold), 2, 1).tolist() and set(tiers_used) == {1, 2}
 
 
-def test_a_classifier_is_no_tier_of_a_span_cascade(tiers, bert_folder):
-    engines = [TorchEngine.load(tiers[0]), TorchEngine.load(bert_folder)]
+def test_a_classifier_is_no_tier_of_a_span_cascade(span_tiers, bert_folder):
+    engines = [TorchEngine.load(span_tiers[0]), TorchEngine.load(bert_folder)]
     with pytest.raises(UserError, match="is a classifier, but this cascade answers questions by spans"):
         CascadePredictor(engines, (), 0.5, (1, 1), ("question", "context"))
 

@@ -19,13 +19,13 @@ def write_measured(folder, record, tiers, texts):
     record.calibrated = setup = setup_here(folder, record)
     write_record(folder, record)
     predictor = CascadePredictor.from_pretrained(folder)
-    outputs = [tier.engine.outputs(texts) for tier in (predictor.first, predictor.second)]
+    outputs = [tier.engine.outputs(texts) for tier in predictor.tiers]
     rows = pd.DataFrame(
         {
             "label": outputs[1].argmax(axis=1),
             "tier1_logits": list(outputs[0]),
             "tier2_logits": list(outputs[1]),
-            "confidence": predictor.answer(texts).confidence,
+            "confidence": [answer.confidence for answer in predictor.predict(texts)],
             "tier1_time_s": 0.001,
             "tier2_time_s": 0.01,
             "text": texts,

@@ -11,7 +11,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 
 from tangodistill.engines.tier_record import TierRecord
 from tangodistill.models import BiLSTMConfig, BiLSTMForSequenceClassification
-from tangodistill.predictor.cascade_folder import CascadeRecord, write_cascade
+from tangodistill.predictor.cascade_folder import CascadeRecord, OperatingPoint, write_cascade
 
 WORDS = "the a film is good bad dull bright not very plot , . un ##watch ##able ##ly".split()
 NAMES = ("negative", "positive")
@@ -111,7 +111,7 @@ def _make_record(**changes):
         "text_columns": ["text"],
         "label_names": list(NAMES),
         "tiers": [TierRecord("bilstm", "tier1", batch_size=8), TierRecord("bert", "tier2", batch_size=4)],
-        "thresholds": {"torch-fp32": 0.88},
+        "points": [OperatingPoint(["torch-fp32"], [0.88])],
     }
     return CascadeRecord(**(record | changes))
 

@@ -79,11 +79,11 @@ def test_the_cascade_serves_what_was_measured(made):
     cascade, roles, first = made
     record, frame = read_cascade(cascade), pd.read_parquet(cascade / "predictions.parquet")
     assert record.tiers[0].length_configuration == LENGTHS and record.tiers[1].length_configuration is None
-    assert list(record.thresholds) == [KEY] == record.calibrated.keys[:1] and read_keys(cascade) == record.keys
+    assert record.point.keys == [KEY] == record.calibrated.keys[:1] and read_keys(cascade) == record.keys
     texts, pairs = roles.report["text"][:], roles.report["text_pair"][:] if roles.task.is_pair else None
     rows, spans = list(zip(texts, pairs, strict=True)) if pairs else texts, roles.task.kind == "spans"
     predictor = CascadePredictor.from_pretrained(cascade)
-    for threshold in (record.thresholds[KEY], float(frame["confidence"].median())):
+    for threshold in (record.point.thresholds[0], float(frame["confidence"].median())):
         deferred = frame["confidence"].to_numpy() < np.float32(threshold)
         served = predictor.predict(rows, threshold)
         assert [answer.tier for answer in served] == np.where(deferred, 2, 1).tolist()
@@ -106,4 +106,4 @@ def measured(frame, deferred, spans):
 def test_another_point_is_chosen_from_the_same_measurement(made, capsys):
     choose(str(made[0]), defer=0.3)
     assert "On the report role" in capsys.readouterr().out
-    assert list(read_cascade(made[0]).thresholds) == [KEY]
+    assert [point.keys for point in read_cascade(made[0]).points] == [[KEY]]

@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from quiet_trainer import trainer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from tangodistill.cascade.confidence import softmax
 from tangodistill.data.splits import load_roles
 from tangodistill.engines.torch_engine import TorchEngine
 from tangodistill.measure import CascadeData, CascadeModule
@@ -135,9 +136,10 @@ def test_it_is_a_first_tier(tinybert, teacher, dataset, tmp_path):
     module = CascadeModule(str(tinybert), str(teacher), repeats=2)
     trainer(tmp_path).validate(module, CascadeData(dataset), verbose=False)
     texts = load_roles(dataset).report[:40]["text"]
-    answers = CascadePredictor.from_pretrained(tmp_path).answer(texts, threshold=0.0)
-    assert set(answers.tier) == {1}
-    np.testing.assert_allclose(answers.outputs, TorchEngine.load(tinybert).outputs(texts), atol=1e-5)
+    answers = CascadePredictor.from_pretrained(tmp_path).predict(texts, 0.0)
+    assert {answer.tier for answer in answers} == {1}
+    outputs = softmax(TorchEngine.load(tinybert).outputs(texts)).max(axis=1)
+    np.testing.assert_allclose([answer.probability for answer in answers], outputs, atol=1e-5)
 
 
 def test_stage_1_has_no_answers_to_test(teacher, dataset, labelled, tmp_path):

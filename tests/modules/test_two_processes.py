@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from equal_cascades import assert_equal_cascades
 from in_processes import work
 from quiet_trainer import trainer
 from safetensors.torch import load_file
 from separable import write_encoder, write_questions, write_roberta
 from small_run import SmallRun
-from test_kill import assert_equal_cascades
 
 from tangodistill.measure import CascadeData, CascadeModule
 

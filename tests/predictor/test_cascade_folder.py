@@ -1,12 +1,14 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from tangodistill.engines.tier_record import TierRecord
 from tangodistill.predictor import cascade_folder as module
-from tangodistill.predictor.cascade_folder import read_cascade, write_cascade, write_record
+from tangodistill.predictor.cascade_folder import OperatingPoint, read_cascade, write_cascade, write_record
 from tangodistill.predictor.predictor import CascadePredictor
 from tangodistill.predictor.setup import Setup, TierSetup
 from tangodistill.user_error import UserError
@@ -21,8 +23,8 @@ def test_a_record_comes_back_whole(cascade_folder, make_record):
 
 def test_thresholds_keep_every_bit(cascade_folder, make_record):
     threshold = np.nextafter(np.float32(0.9), np.float32(1))
-    write_record(cascade_folder, make_record(thresholds={"torch-fp32": float(threshold)}))
-    assert np.float32(read_cascade(cascade_folder).threshold_for("torch-fp32")) == threshold
+    write_record(cascade_folder, make_record(points=[OperatingPoint(["torch-fp32"], [float(threshold)])]))
+    assert np.float32(read_cascade(cascade_folder).point.thresholds[0]) == threshold
 
 
 def test_a_cascade_can_be_moved(cascade_folder, tmp_path, texts):
@@ -66,11 +68,11 @@ def test_saving_the_teacher_again_leaves_the_cascade_as_it_was(
 
     teacher = shutil.copytree(bert_folder, tmp_path / "teacher")
     write_cascade(cascade_folder, make_record(), [cascade_folder / "tier1", teacher])
-    before = CascadePredictor.from_pretrained(cascade_folder).predict(texts, threshold=2.0)
+    before = CascadePredictor.from_pretrained(cascade_folder).predict(texts, 2.0)
     model = AutoModelForSequenceClassification.from_pretrained(teacher)
     model.classifier.weight.data.zero_()
     model.save_pretrained(teacher)
-    assert CascadePredictor.from_pretrained(cascade_folder).predict(texts, threshold=2.0) == before
+    assert CascadePredictor.from_pretrained(cascade_folder).predict(texts, 2.0) == before
 
 
 def test_writing_again_replaces_and_leaves_nothing_behind(cascade_folder, bilstm_folder, make_record):
@@ -95,8 +97,8 @@ def test_what_was_exported_comes_along(tmp_path, make_record, bilstm_folder, ber
 
 def test_a_write_that_fails_leaves_the_old_record(cascade_folder, monkeypatch, make_record):
     before = (cascade_folder / "cascade.json").read_text()
-    with pytest.raises(ValueError, match="threshold torch-fp32 is inf"):
-        write_record(cascade_folder, make_record(thresholds={"torch-fp32": float("inf")}))
+    with pytest.raises(ValueError, match="thresholds of .'torch-fp32'. are .inf."):
+        write_record(cascade_folder, make_record(points=[OperatingPoint(["torch-fp32"], [float("inf")])]))
     with pytest.raises(TypeError):
         write_record(cascade_folder, make_record(chosen={"threshold": object()}))
     assert (cascade_folder / "cascade.json").read_text() == before
@@ -145,10 +147,10 @@ def test_refuses_corrupt_json(cascade_folder):
     assert refused(cascade_folder).startswith(f"{path} is not valid JSON (")
 
 
-@pytest.mark.parametrize("version", [3, "1", []])
+@pytest.mark.parametrize("version", [4, "1", []])
 def test_refuses_another_format(cascade_folder, version):
     path = edit(cascade_folder, format_version=version)
-    assert refused(cascade_folder) == f"{path} has format_version {version!r}; this tangodistill reads 1 and 2."
+    assert refused(cascade_folder) == f"{path} has format_version {version!r}; this tangodistill reads 1 to 3."
 
 
 def test_refuses_a_misspelt_key(cascade_folder):
@@ -167,10 +169,76 @@ def test_refuses_tiers_that_are_none(cascade_folder, tiers):
     assert refused(cascade_folder).startswith(f"{path}: expected an object with TierRecord's keys, found")
 
 
-def test_refuses_three_tiers(cascade_folder):
+def test_refuses_one_tier(cascade_folder):
     tiers = json.loads((cascade_folder / "cascade.json").read_text())["tiers"]
-    edit(cascade_folder, tiers=[*tiers, tiers[1]])
-    assert refused(cascade_folder) == f"{cascade_folder}: cascade.json names 3 tiers; a cascade has 2."
+    path = edit(cascade_folder, tiers=tiers[:1], points=[])
+    assert refused(cascade_folder) == f"{path} names 1 tier; a cascade has two or more. Run the cascade stage again."
+
+
+@pytest.mark.parametrize("thresholds", [[], [0.5, 0.5], "0.5", ["0.5"]])
+def test_refuses_thresholds_of_another_number(cascade_folder, thresholds):
+    path = edit(cascade_folder, points=[{"keys": ["torch-fp32"], "thresholds": thresholds}])
+    assert refused(cascade_folder) == (
+        f"{path}: a cascade of 2 tiers has one threshold for each tier but the last, 1 in all, and as many keys; found "
+        f"thresholds {thresholds!r} and keys ['torch-fp32']. Run `python -m tangodistill choose` on it again."
+    )
+
+
+@pytest.fixture
+def three_tiers(cascade_folder, swapped_folder, make_record):
+    """The middle one knows the labels in another order."""
+    tiers = make_record().tiers
+    middle = TierRecord(name="middle", path="tier2", batch_size=3)
+    record = make_record(
+        tiers=[tiers[0], middle, replace(tiers[1], path="tier3")],
+        points=[OperatingPoint(["torch-fp32", "torch-fp32"], [0.88, 0.7])],
+    )
+    last = shutil.copytree(cascade_folder / "tier2", cascade_folder.parent / "last")
+    write_cascade(cascade_folder, record, [cascade_folder / "tier1", swapped_folder, last])
+    return cascade_folder
+
+
+def test_three_tiers_are_served(three_tiers, texts):
+    predictor = CascadePredictor.from_pretrained(three_tiers)
+    assert [tier.number for tier in predictor.tiers] == [1, 2, 3]
+    assert predictor.thresholds.tolist() == np.float32([0.88, 0.7]).tolist()
+    assert {answer.tier for answer in predictor.predict(texts, (2.0, 2.0))} == {3}
+    assert {answer.tier for answer in predictor.predict(texts, (2.0, 0.0))} == {2}
+
+
+def test_a_tier_that_is_left_out_is_not_loaded(three_tiers, texts):
+    path = edit(three_tiers, points=[{"keys": ["torch-fp32", "torch-fp32"], "thresholds": [0.88, None]}])
+    predictor = CascadePredictor.from_pretrained(path.parent)
+    assert [tier.number for tier in predictor.tiers] == [1, 3]
+    assert {answer.tier for answer in predictor.predict(texts)} == {1, 3}
+
+
+def of_format_2(content):
+    (point,) = content.pop("points")
+    return content | {"format_version": 2, "thresholds": dict(zip(point["keys"], point["thresholds"], strict=True))}
+
+
+def of_format_1(content):
+    content = of_format_2(content) | {"format_version": 1, "calibrated_with": ["torch-fp32"] * 2, "cpu": "a CPU"}
+    return {name: value for name, value in content.items() if name not in ("calibrated", "tuned_on")}
+
+
+@pytest.mark.parametrize("earlier", [of_format_1, of_format_2])
+def test_a_folder_of_an_earlier_format_is_read(cascade_folder, texts, earlier):
+    expected = CascadePredictor.from_pretrained(cascade_folder).predict(texts)
+    path = cascade_folder / "cascade.json"
+    path.write_text(json.dumps(earlier(json.loads(path.read_text()))))
+    assert read_cascade(cascade_folder).points == [OperatingPoint(["torch-fp32"], [0.88])]
+    assert CascadePredictor.from_pretrained(cascade_folder).predict(texts) == expected
+
+
+def test_refuses_a_second_threshold_in_an_earlier_format(cascade_folder):
+    path = cascade_folder / "cascade.json"
+    content = of_format_2(json.loads(path.read_text()))
+    path.write_text(json.dumps(content | {"thresholds": {"torch-fp32": [0.9, 0.8]}}))
+    assert refused(cascade_folder) == (
+        f"{path}: format_version 2 has one threshold for torch-fp32, found [0.9, 0.8]. Run the cascade stage again."
+    )
 
 
 def test_refuses_a_tier_left_behind(cascade_folder):

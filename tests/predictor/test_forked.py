@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from test_exported_engines import exported
+from exported_tier import exported
 
 from tangodistill.engines.tier_record import EXPORT_RECORD, TierRecord
-from tangodistill.predictor.cascade_folder import write_cascade
+from tangodistill.predictor.cascade_folder import OperatingPoint, write_cascade
 
 PARENT = """
 import os, sys, time
@@ -53,7 +53,7 @@ def cascade(tmp_path, graphs, bilstm_folder, bert_folder, make_record):
 
     def write(engine):
         records = [TierRecord(f"tier{i}", f"tier{i}", engine, batch_size=8, threads=i) for i in (1, 2)]
-        record = make_record(tiers=records, thresholds={f"{engine}-fp32": 0.9})
+        record = make_record(tiers=records, points=[OperatingPoint([f"{engine}-fp32"], [0.9])])
         write_cascade(tmp_path / "cascade", record, [bilstm_folder, bert_folder], graphs)
         return tmp_path / "cascade"
 

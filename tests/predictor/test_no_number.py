@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import test_span_tiers
 from fake_engine import FakeEngine
 from measured_cascade import write_measured
-from test_span_tiers import CONTEXTS, LENGTH, QUESTIONS
+from span_tiers import CONTEXTS, LENGTH, QUESTIONS
 
 from tangodistill.engines.torch_engine import TorchEngine
 from tangodistill.measure.role_answers import joined
@@ -21,7 +20,6 @@ TEXTS = [f"t{i}" for i in range(10)]  # odd ones are deferred
 BAD = [(1, 2), (2, 5)]  # tier and row
 ERROR = "row {1}: tier {0} gave no finite numbers (nan or infinity), so there is no answer."
 each_value = pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-span_tiers = test_span_tiers.tiers
 
 
 def cascade(value, bad=BAD):
@@ -54,9 +52,6 @@ def test_predict_raises_it(value, tier, row):
         with pytest.raises(UserError) as error:
             predictor.predict(asked)
         assert str(error.value) == ERROR.format(tier, number)
-    with pytest.raises(UserError) as error:
-        predictor.answer(TEXTS)
-    assert str(error.value) == ERROR.format(tier, row)
 
 
 def test_all_rows_of_a_tier_may_be_lost():

@@ -10,7 +10,7 @@ from fake_engine import FakeEngine
 from tangodistill.cascade.confidence import softmax
 from tangodistill.engines.torch_engine import TorchEngine
 from tangodistill.predictor.answers import Prediction
-from tangodistill.predictor.cascade_folder import read_cascade, write_record
+from tangodistill.predictor.cascade_folder import OperatingPoint, read_cascade, write_record
 from tangodistill.predictor.predictor import CascadePredictor
 from tangodistill.user_error import UserError
 
@@ -28,25 +28,22 @@ def pair_predictor(bilstm_folder, bert_folder):
     return CascadePredictor(engines, NAMES, 0.88, (8, 4), text_columns=("question", "sentence"))
 
 
+def columns_of(answers):
+    """Labels, tiers, probabilities and confidences, (n,) each."""
+    rows = [(answer.label, answer.tier, answer.probability, answer.confidence) for answer in answers]
+    return [np.array(column) for column in zip(*rows, strict=True)]
+
+
 def test_answers_are_the_first_tiers_or_the_seconds(predictor, texts):
-    first, second = (tier.engine.outputs(texts, batch_size=8) for tier in (predictor.first, predictor.second))
-    answers = predictor.answer(texts)
-    deferred = softmax(first).max(axis=1) < 0.88
+    first, second = (softmax(tier.engine.outputs(texts, batch_size=8)) for tier in predictor.tiers)
+    label, tier, probability, confidence = columns_of(predictor.predict(texts))
+    deferred = first.max(axis=1) < 0.88
     assert 0 < deferred.sum() < len(texts)
-    np.testing.assert_array_equal(answers.tier, np.where(deferred, 2, 1))
-    np.testing.assert_allclose(answers.outputs, np.where(deferred[:, None], second, first), atol=1e-5)
-    np.testing.assert_allclose(answers.confidence, softmax(first).max(axis=1), atol=1e-5)
-    assert answers.confidence.dtype == np.float32
-    assert (answers.answered_s > 0).all()
-
-
-def test_predictions_keep_the_order_and_name_the_labels(predictor, texts):
-    answers = predictor.answer(texts)
-    predictions = predictor.predict(texts)
-    assert [prediction.label for prediction in predictions] == [NAMES[i] for i in answers.predictions]
-    assert [prediction.tier for prediction in predictions] == answers.tier.tolist()
-    expected = softmax(answers.outputs).max(axis=1)
-    np.testing.assert_allclose([prediction.probability for prediction in predictions], expected, atol=1e-5)
+    np.testing.assert_array_equal(tier, np.where(deferred, 2, 1))
+    expected = np.where(deferred[:, None], second, first)
+    assert label.tolist() == [NAMES[i] for i in expected.argmax(axis=1)]
+    np.testing.assert_allclose(probability, expected.max(axis=1), atol=1e-5)
+    np.testing.assert_allclose(confidence, first.max(axis=1), atol=1e-5)
 
 
 def test_one_is_answered_as_among_many(predictor, texts):
@@ -60,23 +57,23 @@ def test_one_is_answered_as_among_many(predictor, texts):
 
 @pytest.mark.parametrize(("threshold", "tier"), [(-np.inf, 1), (0, 1), (2.0, 2), (np.inf, 2)])
 def test_extreme_thresholds_use_one_tier(predictor, texts, threshold, tier):
-    answers = predictor.answer(texts, threshold=threshold)
-    engine = (predictor.first, predictor.second)[tier - 1].engine
-    assert set(answers.tier) == {tier}
-    np.testing.assert_allclose(answers.outputs, engine.outputs(texts), atol=1e-5)
+    _, tiers, probability, _ = columns_of(predictor.predict(texts, threshold))
+    assert set(tiers) == {tier}
+    outputs = predictor.tiers[tier - 1].engine.outputs(texts)
+    np.testing.assert_allclose(probability, softmax(outputs).max(axis=1), atol=1e-5)
 
 
 def test_defers_strictly_below_the_threshold_in_float32(predictor, texts):
-    confidence = predictor.answer(texts, threshold=0).confidence
-    middle = np.sort(confidence)[20]
-    np.testing.assert_array_equal(predictor.answer(texts, threshold=middle).tier == 2, confidence < middle)
-    above = np.nextafter(np.float32(middle), np.float32(2))
-    np.testing.assert_array_equal(predictor.answer(texts, threshold=above).tier == 2, confidence <= middle)
+    *_, confidence = columns_of(predictor.predict(texts, 0))
+    middle = np.float32(np.sort(confidence)[20])
+    np.testing.assert_array_equal(columns_of(predictor.predict(texts, middle))[1] == 2, confidence < middle)
+    above = np.nextafter(middle, np.float32(2))
+    np.testing.assert_array_equal(columns_of(predictor.predict(texts, above))[1] == 2, confidence <= middle)
 
 
 def test_a_threshold_that_is_no_number_is_refused(predictor):
-    with pytest.raises(UserError, match="threshold is not a number"):
-        predictor.predict("good", threshold=float("nan"))
+    with pytest.raises(UserError, match="A threshold is not a number"):
+        predictor.predict("good", float("nan"))
 
 
 def test_second_tier_gets_the_deferred_in_full_batches_and_one_partial_one():
@@ -84,7 +81,7 @@ def test_second_tier_gets_the_deferred_in_full_batches_and_one_partial_one():
     calls = []
     first = FakeEngine("first", {text: [0.1, 0.0] if i % 2 else [3.0, 0.0] for i, text in enumerate(texts)}, calls)
     second = FakeEngine("second", {text: [0.0, 5.0] for text in texts}, calls)
-    answers = CascadePredictor([first, second], NAMES, 0.7, batch_sizes=(6, 4)).answer(texts)
+    answers = CascadePredictor([first, second], NAMES, 0.7, batch_sizes=(6, 4)).predict(texts)
     assert calls == [
         ("first", ["t0", "t1", "t2", "t3", "t4", "t5"]),
         ("first", ["t6", "t7", "t8", "t9", "t10", "t11"]),
@@ -92,21 +89,84 @@ def test_second_tier_gets_the_deferred_in_full_batches_and_one_partial_one():
         ("second", ["t1", "t3", "t5", "t7"]),
         ("second", ["t9", "t11", "t13"]),
     ]
-    assert answers.tier.tolist() == [1, 2] * 7 + [1]
-    assert answers.predictions.tolist() == [0, 1] * 7 + [0]
+    assert [(answer.tier, answer.label) for answer in answers] == [(1, NAMES[0]), (2, NAMES[1])] * 7 + [(1, NAMES[0])]
 
 
 def test_second_tier_is_not_called_where_nothing_is_deferred():
     calls = []
     first = FakeEngine("first", {"sure": [9.0, 0.0]}, calls)
-    CascadePredictor([first, FakeEngine("second", {}, calls)], NAMES, 0.7).answer(["sure"])
+    CascadePredictor([first, FakeEngine("second", {}, calls)], NAMES, 0.7).predict(["sure"])
     assert calls == [("first", ["sure"])]
+
+
+TEXTS3 = [f"t{i}" for i in range(12)]
+SURE, HALF = [4.0, 0.0], [0.1, 0.0]
+"""Logits of confidences 0.98 and 0.52."""
+
+
+def three_tiers(calls):
+    """The first is sure of every third text, the second of every third other one."""
+    first = {text: SURE if i % 3 == 0 else HALF for i, text in enumerate(TEXTS3)}
+    second = {text: [0.0, 4.0] if i % 3 == 1 else [0.0, 0.1] for i, text in enumerate(TEXTS3)}
+    third = {text: [5.0, 0.0] for text in TEXTS3}
+    return [FakeEngine(name, logits, calls) for name, logits in zip("abc", (first, second, third), strict=True)]
+
+
+def test_a_text_stops_at_the_first_tier_that_is_sure_of_it():
+    calls = []
+    predictor = CascadePredictor(three_tiers(calls), NAMES, (0.7, 0.7), batch_sizes=(6, 4, 2))
+    answers = predictor.predict(TEXTS3)
+    assert [answer.tier for answer in answers] == [1, 2, 3] * 4
+    assert [answer.label for answer in answers] == ["negative", "positive", "negative"] * 4
+    assert [call[1] for call in calls if call[0] == "b"] == [["t1", "t2", "t4", "t5"], ["t7", "t8", "t10", "t11"]]
+    assert [call[1] for call in calls if call[0] == "c"] == [["t2", "t5"], ["t8", "t11"]]
+    # what its threshold was compared with: of the tier that answered, or of the last one that deferred
+    sure, half = 1 / (1 + np.exp(-4)), 1 / (1 + np.exp(-0.1))
+    assert [answer.confidence for answer in answers] == pytest.approx([sure, sure, half] * 4, abs=1e-6)
+    assert [predictor.predict(text) for text in TEXTS3] == answers
+
+
+@pytest.mark.parametrize(("thresholds", "asked"), [((0, 0), "a"), ((2, 0), "ab"), ((2, 2), "abc"), ((0, 2), "a")])
+def test_a_tier_that_no_text_reaches_is_not_asked(thresholds, asked):
+    calls = []
+    answers = CascadePredictor(three_tiers(calls), NAMES, thresholds, (4, 4, 4)).predict(TEXTS3)
+    assert {name for name, _ in calls} == set(asked) and {answer.tier for answer in answers} == {len(asked)}
+
+
+@pytest.mark.parametrize("rows", [1, 3, 100])
+def test_three_tiers_answer_a_stream_as_they_answer_a_list(rows, monkeypatch):
+    predictor = CascadePredictor(three_tiers([]), NAMES, (0.7, 0.7), (2, 3, 5))
+    expected = predictor.predict(TEXTS3)
+    monkeypatch.setattr("tangodistill.predictor.predictor.CHUNK_ROWS", rows)
+    assert list(predictor.predict_iter(iter(TEXTS3))) == expected
+    assert list(predictor.predict_iter(iter(TEXTS3), max_wait_ms=5)) == expected
+
+
+def test_one_tier_alone_tells_its_own_confidence():
+    answer = CascadePredictor(three_tiers([])[:1], NAMES, ()).predict("t1")
+    assert answer.tier == 1 and answer.confidence == pytest.approx(answer.probability)
+
+
+@pytest.mark.parametrize(("tiers", "thresholds", "told"), [
+    (3, 0.5, "A cascade of 3 tiers has 2 thresholds, one of each tier but the last; given: 1."),
+    (3, (0.5, 0.5, 0.5), "A cascade of 3 tiers has 2 thresholds, one of each tier but the last; given: 3."),
+    (2, (0.5, 0.5), "A cascade of 2 tiers has 1 threshold, one of each tier but the last; given: 2."),
+])  # fmt: skip
+def test_thresholds_of_another_number_are_refused(tiers, thresholds, told):
+    engines = three_tiers([])[:tiers]
+    for refused in (
+        lambda: CascadePredictor(engines, NAMES, thresholds),
+        lambda: CascadePredictor(engines, NAMES, [0.5] * (tiers - 1)).predict("t1", thresholds),
+    ):
+        with pytest.raises(UserError) as error:
+            refused()
+        assert str(error.value) == told
 
 
 def test_labels_are_matched_by_name(bilstm_folder, swapped_folder, texts):
     swapped = TorchEngine.load(swapped_folder)
     assert swapped.label_names == NAMES[::-1]
-    predictor = CascadePredictor([TorchEngine.load(bilstm_folder), swapped], NAMES, threshold=2.0, batch_sizes=(8, 8))
+    predictor = CascadePredictor([TorchEngine.load(bilstm_folder), swapped], NAMES, 2.0, (8, 8))
     expected = [swapped.label_names[i] for i in swapped.outputs(texts).argmax(axis=1)]
     assert [prediction.label for prediction in predictor.predict(texts)] == expected
 
@@ -120,7 +180,7 @@ def test_tiers_with_other_labels_are_refused(bilstm_folder, stranger_folder):
 def test_pairs(pair_predictor, texts):
     pairs = list(zip(texts, texts[::-1], strict=True))
     predictions = pair_predictor.predict(pairs)
-    second = pair_predictor.second.engine.outputs(texts, texts[::-1])
+    second = pair_predictor.tiers[1].engine.outputs(texts, texts[::-1])
     deferred = [row for row, prediction in enumerate(predictions) if prediction.tier == 2]
     assert 0 < len(deferred) < len(pairs)
     assert [predictions[row].label for row in deferred] == [NAMES[i] for i in second[deferred].argmax(axis=1)]
@@ -140,14 +200,13 @@ def test_inputs_without_an_end_are_read_in_chunks(predictor, texts, monkeypatch)
 
 def test_a_stream_is_answered_as_a_list_is(predictor, texts, monkeypatch):
     """Whatever the chunks, and however many answers wait for a full batch of the second tier."""
-    expected = predictor.answer(texts)
+    expected = predictor.predict(texts)
     for rows, held in ((1, 2), (3, 100), (7, 5), (100, 100)):
         monkeypatch.setattr("tangodistill.predictor.predictor.CHUNK_ROWS", rows)
         monkeypatch.setattr("tangodistill.predictor.predictor.HELD_ROWS", held)
         answers = list(predictor.predict_iter(iter(texts)))
-        assert [NAMES.index(answer.label) for answer in answers] == expected.predictions.tolist()
-        assert [answer.tier for answer in answers] == expected.tier.tolist()
-        np.testing.assert_allclose([answer.confidence for answer in answers], expected.confidence, atol=1e-5)
+        for found, wanted in zip(columns_of(answers), columns_of(expected), strict=True):
+            assert found.tolist() == pytest.approx(wanted.tolist(), abs=1e-5) if found.dtype.kind == "f" else list(wanted)
 
 
 def test_a_streams_second_tier_queue_fills_over_chunks(monkeypatch):
@@ -187,7 +246,7 @@ def test_what_a_slow_stream_raises_is_raised(predictor):
 def test_a_slow_stream_that_is_left_stops_drawing(predictor, monkeypatch):
     monkeypatch.setattr("tangodistill.predictor.predictor.CHUNK_ROWS", 2)
     drawn = []
-    stream = predictor.predict_iter((drawn.append(0) or "good" for _ in range(10**6)), threshold=0, max_wait_ms=5)
+    stream = predictor.predict_iter((drawn.append(0) or "good" for _ in range(10**6)), 0, max_wait_ms=5)
     next(stream)
     stream.close()
     sleep(0.1)
@@ -208,12 +267,10 @@ def test_the_held_rows_stay_few(predictor, texts, monkeypatch):
     """One text waits for the second tier, and a long input follows: its answers are not held for ever."""
     monkeypatch.setattr("tangodistill.predictor.predictor.CHUNK_ROWS", 10)
     monkeypatch.setattr("tangodistill.predictor.predictor.HELD_ROWS", 30)
-    confidence = predictor.answer(texts, threshold=0).confidence
+    *_, confidence = columns_of(predictor.predict(texts, 0))
     unsure, sure = texts[confidence.argmin()], texts[confidence.argmax()]
     drawn, rows = [], [unsure, *[sure] * 200]
-    stream = predictor.predict_iter(
-        (drawn.append(0) or row for row in rows), threshold=float(confidence.min() * 1.0001)
-    )
+    stream = predictor.predict_iter((drawn.append(0) or row for row in rows), float(confidence.min() * 1.0001))
     next(stream)
     assert len(drawn) <= 60
 
@@ -249,13 +306,13 @@ def test_rows_are_numbered_over_chunks(predictor, monkeypatch):
 
 @pytest.mark.parametrize("text", ["", " ", "\x00", "🎬 ‏مرحبا", "\ud800 half", "bad " * 25_000])
 def test_odd_texts_are_answered(predictor, text):
-    assert predictor.predict(text, threshold=2.0).label in NAMES
-    assert predictor.predict([text, "good"], threshold=0)[0].label in NAMES
+    assert predictor.predict(text, 2.0).label in NAMES
+    assert predictor.predict([text, "good"], 0)[0].label in NAMES
 
 
 def test_another_engines_threshold_is_not_borrowed(cascade_folder):
     record = read_cascade(cascade_folder)
-    record.thresholds = {"onnxruntime-int8": 0.8}
+    record.points = [OperatingPoint(["onnxruntime-int8"], [0.8])]
     write_record(cascade_folder, record)
     with pytest.raises(UserError, match="no threshold for torch-fp32 .it has onnxruntime-int8.*tangodistill choose"):
         CascadePredictor.from_pretrained(cascade_folder)

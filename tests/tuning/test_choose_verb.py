@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 
 from tangodistill.cascade.choose import ChosenPoint, Target
 from tangodistill.engines.tier_record import TierRecord
-from tangodistill.predictor.cascade_folder import CascadeRecord, read_cascade, write_record
+from tangodistill.predictor.cascade_folder import CascadeRecord, OperatingPoint, read_cascade, write_record
 from tangodistill.predictor.here import setup_here
 from tangodistill.tuning.choose import choose
 from tangodistill.tuning.measured_files import write_table
@@ -48,7 +48,7 @@ def folder(tmp_path):
         (tmp_path / tier.path).mkdir()
         (tmp_path / tier.path / "config.json").touch()
     chosen = {"target": "keep 0.99 of tier 2", "chosen_on": "calibration (dev.tsv)", "measured_s": 3.0}
-    record = CascadeRecord("sst2", ["text"], ["no", "yes"], tiers, thresholds={"torch-fp32": 0.5}, chosen=chosen)
+    record = CascadeRecord("sst2", ["text"], ["no", "yes"], tiers, points=[OperatingPoint(["torch-fp32"], [0.5])], chosen=chosen)
     record.calibrated = setup_here(tmp_path, record)
     write_record(tmp_path, record)
     batches = [
@@ -104,7 +104,7 @@ def test_keep_takes_the_cheapest_that_keeps_enough(folder):
     choose(str(folder), keep=0.9)
     table = by_threshold(folder)
     expected = next(threshold for threshold, _, accuracy, _ in table if accuracy >= 0.9 * table[-1][2])
-    assert written(folder)["thresholds"] == {"torch-fp32": expected}
+    assert written(folder)["points"] == [{"keys": ["torch-fp32"], "thresholds": [expected]}]
 
 
 @pytest.mark.parametrize("target, column, limit", [("defer", 1, 0.3), ("max_ms", 3, 8.0)])
@@ -113,7 +113,7 @@ def test_a_budget_takes_the_best_within(folder, target, column, limit):
     table = by_threshold(folder)
     within = [row for row in table if row[column] <= limit]
     assert 1 < len(within) < len(table)
-    assert written(folder)["thresholds"]["torch-fp32"] == max(within, key=lambda row: row[2])[0]
+    assert written(folder)["points"][0]["thresholds"][0] == max(within, key=lambda row: row[2])[0]
 
 
 def test_the_record_tells_the_report_role_and_that_nothing_was_run(folder, capsys):
@@ -171,7 +171,7 @@ def test_with_confidence_the_threshold_is_certified_and_told_beside_the_plain_on
     record = written(folder)["chosen"]
     assert record["target"] == "keep 0.8 of tier 2 with 95 % confidence"
     assert record["threshold"] > plain["chosen"]["threshold"]
-    assert written(folder)["thresholds"] == {"torch-fp32": record["threshold"]}
+    assert written(folder)["points"] == [{"keys": ["torch-fp32"], "thresholds": [record["threshold"]]}]
     rows = pd.read_parquet(folder / "predictions.parquet")
     deferred = rows["confidence"].astype(np.float32) < np.float32(record["threshold"])
     assert record["deferral_rate"] == pytest.approx(deferred.mean()) and record["measured_s"] is None
@@ -245,7 +245,7 @@ def test_f1_is_that_of_the_class_that_the_cascade_was_measured_by(folder):
     for positive, label in (("no", 0), ("yes", 1)):
         (folder / "summary.json").write_text(json.dumps({**summary, "metric": "f1", "positive": positive}))
         choose(str(folder), keep=0.9)
-        threshold = read_cascade(folder).thresholds["torch-fp32"]
+        threshold = read_cascade(folder).point.thresholds[0]
         tier1, tier2 = (np.stack(rows[f"tier{tier}_logits"]).argmax(axis=1) for tier in (1, 2))
         wanted = 0.9 * f1_score(rows["label"], tier2, pos_label=label)
         found = {

@@ -16,7 +16,7 @@ from tangodistill.data.contents import model_hash
 from tangodistill.engines import graphs
 from tangodistill.engines.exported import read_facts
 from tangodistill.engines.tier_record import EXPORT_RECORD, GRAPHS
-from tangodistill.predictor.cascade_folder import read_cascade, write_record
+from tangodistill.predictor.cascade_folder import OperatingPoint, read_cascade, write_record
 from tangodistill.predictor.here import setup_here
 from tangodistill.predictor.predictor import CascadePredictor
 from tangodistill.tuning import tune as tuning
@@ -129,18 +129,18 @@ def test_tune_then_choose_serves_by_another_engine(folder, texts, monkeypatch):
     before = CascadePredictor.from_pretrained(folder).predict(texts)
     tune(str(folder), seconds=0.05)
     record = read_cascade(folder)
-    assert record.keys == fast * 2 and record.thresholds == {"torch-fp32": 0.88}
+    assert record.keys == fast * 2 and record.points == [OperatingPoint(["torch-fp32"], [0.88])]
     assert [row.key for row in tuned_for_this_cpu(folder)] == fast * 2
     with pytest.raises(UserError, match="no threshold for onnxruntime-fp32 .*Run `python -m tangodistill choose`"):
         CascadePredictor.from_pretrained(folder)
     choose(str(folder), defer=0.5)
     record = read_cascade(folder)
-    assert record.calibrated.keys == fast * 2 and "onnxruntime-fp32" in record.thresholds
+    assert record.calibrated.keys == fast * 2 and record.point.keys == ["onnxruntime-fp32"]
     rows = pd.read_parquet(folder / "calibration_predictions.parquet")
     assert (rows["tier1_time_s"] > 0).all() and rows["tier1_time_s"].nunique() > 1
     after = CascadePredictor.from_pretrained(folder)
     assert 0 < np.mean([answer.tier == 2 for answer in after.predict(texts)]) <= 0.5
-    same_point = after.predict(texts, threshold=0.88)
+    same_point = after.predict(texts, 0.88)
     assert [(answer.label, answer.tier) for answer in same_point] == [(answer.label, answer.tier) for answer in before]
     assert not modules_after(f"CascadePredictor.from_pretrained({str(folder)!r}).predict('good')") & NOT_IN_SERVING
 
@@ -197,7 +197,7 @@ def test_a_lower_precision_of_another_cpu_is_refused(cascade_folder, precision, 
     record = read_cascade(cascade_folder)
     record.tiers[0].precision = precision
     record.calibrated = replace(setup_here(cascade_folder, record), cpu="Abacus 9000")
-    record.thresholds[f"torch-{precision}"] = 0.9
+    record.points.append(OperatingPoint([f"torch-{precision}"], [0.9]))
     write_record(cascade_folder, record)
     if refused:
         with pytest.raises(

@@ -14,7 +14,7 @@ from tangodistill.engines.loading import load_engine
 from tangodistill.engines.tier_record import EXPORT_RECORD, GRAPHS
 from tangodistill.engines.torch_engine import TorchEngine
 from tangodistill.models import DynamicTinyBertForSequenceClassification
-from tangodistill.predictor.cascade_folder import read_cascade, write_record
+from tangodistill.predictor.cascade_folder import OperatingPoint, read_cascade, write_record
 from tangodistill.predictor.predictor import CascadePredictor
 from tangodistill.tuning import export as exporting
 from tangodistill.tuning import tune as tuning
@@ -161,7 +161,7 @@ def test_a_threshold_holds_for_its_configuration_alone(folder, expected, texts):
         "the cascade has no threshold for onnxruntime-fp32@0.8-0.4 (it has torch-fp32): confidences differ between "
         "engines. Run `python -m tangodistill choose` on the folder."
     )
-    record.thresholds["onnxruntime-fp32@0.8-0.4"] = 0.8
+    record.points.append(OperatingPoint(["onnxruntime-fp32@0.8-0.4"], [0.8]))
     write_record(folder, record)
     with pytest.raises(UserError) as caught:
         CascadePredictor.from_pretrained(folder)
@@ -192,9 +192,9 @@ def test_tune_choose_and_serve_by_another_configuration(folder, expected, texts,
         CascadePredictor.from_pretrained(folder)
     choose(str(folder), defer=0.5)
     record = read_cascade(folder)
-    assert "onnxruntime-fp32@0.5-0.2" in record.thresholds and record.calibrated.keys == record.keys
+    assert record.points[-1].keys == ["onnxruntime-fp32@0.5-0.2"] and record.calibrated.keys == record.keys
     predictor = CascadePredictor.from_pretrained(folder)
-    stands = predictor.answer(texts).confidence >= np.float32(predictor.threshold)
+    stands = np.array([answer.tier for answer in predictor.predict(texts)]) == 1
     labels = np.where(stands, expected[str(SHORTER)].argmax(1), expected["None"].argmax(1))
     assert [answer.label for answer in predictor.predict(texts)] == [record.label_names[label] for label in labels]
     assert 0.5 <= stands.mean() < 1

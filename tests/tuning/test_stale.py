@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from exported_tier import exported
 from measured_cascade import write_measured
 from safetensors.torch import load_file, save_file
-from test_exported_engines import exported
 
 from tangodistill.engines.exported import read_facts, write_facts
 from tangodistill.engines.tier_record import EXPORT_RECORD, GRAPHS, TierRecord
 from tangodistill.predictor import here
-from tangodistill.predictor.cascade_folder import read_cascade, write_cascade, write_record
+from tangodistill.predictor.cascade_folder import OperatingPoint, read_cascade, write_cascade, write_record
 from tangodistill.predictor.here import setup_here
 from tangodistill.predictor.predictor import CascadePredictor
 from tangodistill.predictor.setup import Setup, TierSetup
@@ -134,7 +134,7 @@ def graphs(tmp_path, bilstm_folder, bert_folder, make_record, texts):
         write_facts(tmp_path / "graphs" / name / GRAPHS, replace(facts, weights=here.model_hash(source)))
     (tmp_path / "graphs" / "export.json").write_text("[]")
     tiers = [TierRecord("bilstm", "tier1", "onnxruntime"), TierRecord("bert", "tier2")]
-    record = make_record(tiers=tiers, thresholds={"onnxruntime-fp32": 0.88})
+    record = make_record(tiers=tiers, points=[OperatingPoint(["onnxruntime-fp32"], [0.88])])
     folder = tmp_path / "cascade"
     write_cascade(folder, record, [bilstm_folder, bert_folder], tmp_path / "graphs")
     record.calibrated = setup_here(folder, record)
@@ -165,7 +165,7 @@ def test_a_graph_that_was_written_anew_needs_a_threshold_of_its_own(graphs):
 def test_tuning_on_another_cpu_does_not_make_a_threshold_of_lower_precision_hold(folder, tuned):
     record = read_cascade(folder)
     record.tiers[0].precision = "bf16"
-    record.thresholds["torch-bf16"] = 0.9
+    record.points.append(OperatingPoint(["torch-bf16"], [0.9]))
     record.calibrated = replace(setup_here(folder, record), cpu="Abacus 9000")
     write_record(folder, record)
     tuned(folder, key="torch-bf16")
@@ -294,7 +294,7 @@ def test_a_lower_precision_of_an_earlier_version_is_chosen_anew(earlier):
     path = earlier / "cascade.json"
     record = json.loads(path.read_text())
     record["tiers"][0]["precision"], record["calibrated_with"] = "bf16", ["torch-bf16", "torch-fp32"]
-    path.write_text(json.dumps({**record, "thresholds": {"torch-bf16": 0.9}}))
+    path.write_text(json.dumps({**record, "points": [{"keys": ["torch-bf16"], "thresholds": [0.9]}]}))
     with pytest.raises(UserError, match="its threshold was chosen in bf16 on a CPU that is not recorded; this is"):
         CascadePredictor.from_pretrained(earlier)
 
