@@ -118,7 +118,7 @@ def _turns(tiers: int) -> int:
 def _stop(example: int | np.ndarray, turn: int, tiers: int) -> int | np.ndarray:
     """Which tier's answer stands, from 0.
 
-    >>> [_stop(example, 0, 3) for example in range(11)]
+    >>> _stop(np.arange(11), 0, 3).tolist()
     [1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1]
     """
     place, rest = np.divmod((example - turn) % _turns(tiers), EVERY)
