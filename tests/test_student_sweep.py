@@ -19,8 +19,9 @@ def test_each_trial_is_a_command_line_that_fit_accepts(pick):
     flags = create_sweep_command_args({"args": arguments})["args"]
     env, *words, last = SWEEP["command"]
     assert (env, last) == ("${env}", "${args}")
+    *words, logger = words
     assert words == ["python", "-m", "tangodistill", "fit", "--config", "recipes/sst2/student.yaml"]
-    verbs.check("fit", ["--config", str(shipped_recipes()["sst2"] / "student.yaml"), *flags])
+    verbs.check("fit", ["--config", str(shipped_recipes()["sst2"] / "student.yaml"), logger, *flags])
 
 
 def test_a_flag_of_a_trial_wins_over_the_file():

@@ -8,13 +8,12 @@ from tangodistill.cli.home import ensure_home
 from tangodistill.cli.launching import PART_OF_RUN, end_with_parent, help_silently, is_helper
 from tangodistill.cli.messages import message_of
 from tangodistill.cli.output import lasting_output
-from tangodistill.cli.verbs import PROGRAM, VERBS, execute
+from tangodistill.cli.verb_table import VERBS
+from tangodistill.cli.verbs import PROGRAM, execute
 from tangodistill.progress import no_frames
 from tangodistill.recipe.config import did_you_mean
+from tangodistill.recipe.places import PLACES
 from tangodistill.user_error import UserError
-
-RESUMING_VERBS = ("run", "augment", "label", "search")
-RECIPE_VERBS = ("run", "recipes")
 
 NEXT = {
     "TeacherModule": "make a transfer set: {program} augment --config STAGE_FILE",
@@ -26,13 +25,6 @@ NEXT = {
     "DynamicSpanModule": "find its best lengths: {program} search --model {result} (see recipes/*/lengths.yaml)",
     "DeeBertModule": "measure it beside a cascade: {program} validate --config STAGE_FILE --model.early_exit {result}",
     "CascadeModule": "choose another operating point: {program} choose {result} --max-ms 20",
-    "augment": "have the teacher label it: {program} label --transfer_set {result} --teacher FOLDER --output FOLDER",
-    "label": "train a student on it: {program} fit --config STAGE_FILE --data.transfer_set {result}",
-    "search": "have its best served: {program} export --lengths {result} (see recipes/squad/export.yaml)",
-    "export": "find the fastest on this machine: {program} tune {result}",
-    "tune": "choose a threshold for what was found: {program} choose {result} --keep 0.99",
-    "choose": "serve it: CascadePredictor.from_pretrained('{result}')",
-    "report": "open it in a browser; another operating point: {program} choose --help",
 }
 
 
@@ -85,7 +77,9 @@ def _follows_ctrl_c(error: BaseException | None) -> bool:
 
 
 def _say_interrupted(arguments: list[str]) -> None:
-    resumes = " The same command resumes where it was." if arguments[0] in RESUMING_VERBS else ""
+    verb = arguments[0]
+    goes_on = verb == "run" or (verb in PLACES and PLACES[verb].resumes)
+    resumes = " The same command resumes where it was." if goes_on else ""
     print(f"\nStopped by Ctrl-C.{resumes}", file=sys.stderr)
 
 
@@ -96,7 +90,7 @@ def _dispatch(arguments: list[str], closing_lines: bool = True) -> None:
     verb, rest = arguments[0], arguments[1:]
     if verb == "--version":
         print(import_module("tangodistill").__version__)
-    elif verb in RECIPE_VERBS:
+    elif verb in VERBS and VERBS[verb].recipes:
         getattr(import_module("tangodistill.cli.recipe_verbs"), verb)(rest)
     elif verb in VERBS:
         done = execute(verb, rest, alone=closing_lines)
@@ -107,7 +101,7 @@ def _dispatch(arguments: list[str], closing_lines: bool = True) -> None:
 
 
 def overview() -> str:
-    verbs = "\n".join(f"  {verb:<9} {line}" for verb, line in VERBS.items())
+    verbs = "\n".join(f"  {name:<9} {verb.help}" for name, verb in VERBS.items())
     return (
         f"usage: {PROGRAM} VERB [options]\n\n"
         "Distil a small first tier from a transformer teacher, and serve both as a confidence cascade on CPUs.\n\n"
@@ -121,5 +115,6 @@ def overview() -> str:
 
 def _say_next(subject: str, result: Path) -> None:
     print(f"Result: {result}")
-    if subject in NEXT:
-        print(f"Next, {NEXT[subject].format(program=PROGRAM, result=result)}")
+    told = NEXT.get(subject) or (VERBS[subject].next if subject in VERBS else "")
+    if told:
+        print(f"Next, {told.format(program=PROGRAM, result=result)}")

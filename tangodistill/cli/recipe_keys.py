@@ -11,7 +11,7 @@ from typing import Any, get_args
 import yaml
 
 from tangodistill.cli.parsers import NestedNull
-from tangodistill.cli.verbs import FUNCTIONS, TRAINER_VERBS
+from tangodistill.cli.verb_table import VERBS
 from tangodistill.recipe.config import flatten, get_key
 from tangodistill.recipe.reading import DATA, Recipe, Stage
 
@@ -72,11 +72,11 @@ def _actions(stage: Stage) -> Iterator[Any]:
 
 
 def _of_verb(stage: Stage) -> list[Any]:
-    if stage.verb in TRAINER_VERBS:
+    if VERBS[stage.verb].trains:
         parts = [_of_class(get_key(stage.config, f"{section}.class_path"), section) for section in ("model", "data")]
         return [*_of_seed(), *_of_class("lightning.Trainer", "trainer"), *parts[0], *parts[1]]
     parser = NestedNull()
-    parser.add_function_arguments(_named(FUNCTIONS[stage.verb].replace(":", ".")))
+    parser.add_function_arguments(VERBS[stage.verb].load())
     return _settable(parser)
 
 

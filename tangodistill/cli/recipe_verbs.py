@@ -78,7 +78,7 @@ def recipes(arguments: list[str]) -> None:
         recipe = read_recipe(given.name)
         print(f"{recipe.name}: {recipe.description}")
         for stage in recipe.stages:
-            print(f"  {stage.name:<14} {stage.verb:<9} {stage.file}")
+            print(f"  {stage.name:<14} {stage.verb:<9} {stage.file or ''}".rstrip())
         print(f"Next, run it: {PROGRAM} run {recipe.name}")
     else:
         folder = copy_recipe(given.name, Path(given.copy))

@@ -5,12 +5,12 @@ import json
 from argparse import ArgumentError
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tangodistill.cli.launching import may_start_processes, run_as_process
 from tangodistill.cli.messages import message_of
+from tangodistill.cli.verb_table import VERBS
 from tangodistill.recipe.config import get_key, read_yaml
 from tangodistill.recipe.reading import shipped_file
 from tangodistill.recipe.stage import exclusive
@@ -18,42 +18,7 @@ from tangodistill.user_error import UserError
 
 PROGRAM = "python -m tangodistill"
 
-VERBS = {
-    "run": "Run a recipe, from labelled text to a measured cascade and its report.",
-    "recipes": "List the shipped recipes, or copy one to edit.",
-    "fit": "Train a teacher or a student from a stage file.",
-    "validate": "Evaluate a model on held-out data; for a cascade: sweep every threshold and time both tiers.",
-    "test": "Evaluate a model on the report role.",
-    "predict": "Write a model's predictions for the report role.",
-    "augment": "Make an unlabelled transfer set from the training texts.",
-    "label": "Store the teacher's logits beside a transfer set.",
-    "search": "Search a Dynamic-TinyBERT's length configurations for fast and good ones on this machine.",
-    "export": "Write both tiers for faster engines, each checked against PyTorch.",
-    "tune": "Find the fastest engine, threads and batch size of each tier on this machine.",
-    "choose": "Choose another operating point of a finished cascade.",
-    "report": "Write a run's report as one HTML file, or the paper's tables and figures from several runs.",
-}
-FUNCTIONS = {
-    "augment": "tangodistill.augment.pipeline:augment",
-    "label": "tangodistill.augment.labelling:label",
-    "search": "tangodistill.tuning.search:search_lengths",
-    "export": "tangodistill.tuning.export:export",
-    "tune": "tangodistill.tuning.tune:tune",
-    "choose": "tangodistill.tuning.choose:choose",
-    "report": "tangodistill.cli.report_verb:report",
-}
-CASCADE_VERBS = ("export", "tune")
-"""Work on the cascade folder that is their first word, or on a recipe's stages by keys."""
-HELD = {
-    "label": ("output",),
-    "search": ("output",),
-    "export": ("output", "cascade"),
-    "tune": ("output", "cascade"),
-    "choose": ("folder",),
-}
-"""Verb -> the keys of which one names the folder that only one process may write to; `augment` may be shared."""
 YES_OR_NO = ("true", "false", "yes", "no")
-TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
 
 def execute(verb: str, arguments: list[str], alone: bool = True) -> tuple[str, Path]:
@@ -63,15 +28,15 @@ def execute(verb: str, arguments: list[str], alone: bool = True) -> tuple[str, P
     """
     arguments = _shipped_files(arguments)
     refuse_overridden_flags(verb, arguments)
-    if verb in TRAINER_VERBS:
+    if VERBS[verb].trains:
         trained = _trainer_cli(verb, arguments, alone=alone)
         return type(trained.model).__name__, Path(trained.trainer.default_root_dir)
-    if verb in CASCADE_VERBS and arguments and not arguments[0].startswith("-"):
-        arguments = ["--cascade", *arguments]
+    if VERBS[verb].word and arguments and not arguments[0].startswith("-"):
+        arguments = [f"--{VERBS[verb].word}", *arguments]
     function, parser = _function_parser(verb)
     arguments = _switched_on(arguments, function)
-    if verb == "report":
-        arguments = _words_named(arguments, "run_folder")
+    if VERBS[verb].words:
+        arguments = _words_named(arguments, VERBS[verb].words)
     values = parser.instantiate_classes(parse(parser, arguments)).as_dict()
     values.pop("config", None)
     with _held(verb, values) if alone else nullcontext():
@@ -81,7 +46,7 @@ def execute(verb: str, arguments: list[str], alone: bool = True) -> tuple[str, P
 
 def _held(verb: str, values: dict[str, Any]) -> AbstractContextManager:
     """The folder that a verb writes to; one that it also reads is not made where it is missing."""
-    for key in HELD.get(verb, ()):
+    for key in VERBS[verb].holds:
         if values[key] is not None and (key == "output" or Path(values[key]).is_dir()):
             return exclusive(Path(values[key]), f"--{key}")
     return nullcontext()
@@ -89,7 +54,7 @@ def _held(verb: str, values: dict[str, Any]) -> AbstractContextManager:
 
 def execute_stage(verb: str, arguments: list[str]) -> None:
     """Runs a stage of a recipe: `--config FILE` and more."""
-    if verb in TRAINER_VERBS and may_start_processes(read_yaml(arguments[1])):
+    if VERBS[verb].trains and may_start_processes(read_yaml(arguments[1])):
         run_as_process(verb, arguments)
     else:
         execute(verb, arguments, alone=False)
@@ -97,7 +62,7 @@ def execute_stage(verb: str, arguments: list[str]) -> None:
 
 def check(verb: str, arguments: list[str]) -> None:
     """Parses a verb's arguments, every key and type of them, and runs nothing."""
-    if verb in TRAINER_VERBS:
+    if VERBS[verb].trains:
         _trainer_cli(verb, arguments, parse_only=True)
     else:
         parse(_function_parser(verb)[1], arguments)
@@ -108,7 +73,7 @@ def command_parser(verb: str) -> Any:
 
     parser = NestedNull(
         prog=f"{PROGRAM} {verb}",
-        description=VERBS[verb],
+        description=VERBS[verb].help,
         exit_on_error=False,
         allow_abbrev=False,
         epilog="--debug shows the traceback of an error.",
@@ -181,10 +146,8 @@ def _words_named(arguments: list[str], flag: str) -> list[str]:
 
 
 def _function_parser(verb: str) -> tuple[Callable[..., Any], Any]:
-    module, name = FUNCTIONS[verb].split(":")
-    function = getattr(import_module(module), name)
-    parser = command_parser(verb)
-    parser.add_function_arguments(function, as_positional=verb == "choose")
+    function, parser = VERBS[verb].load(), command_parser(verb)
+    parser.add_function_arguments(function, as_positional=VERBS[verb].positional)
     return function, parser
 
 
@@ -192,6 +155,6 @@ def _trainer_cli(verb: str, arguments: list[str], parse_only: bool = False, alon
     from tangodistill.cli.trainer import TrainerCLI, trainer_keys
 
     try:
-        return TrainerCLI(verb, arguments, PROGRAM, VERBS[verb], parse_only, alone)
+        return TrainerCLI(verb, arguments, PROGRAM, VERBS[verb].help, parse_only, alone)
     except ArgumentError as error:
         raise UserError(message_of(error, trainer_keys())) from error

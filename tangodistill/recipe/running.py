@@ -12,7 +12,8 @@ from typing import Any
 
 from tangodistill.progress import duration
 from tangodistill.recipe.config import flatten, full_key, get_key, set_key, write_yaml
-from tangodistill.recipe.reading import Recipe, Stage, as_list
+from tangodistill.recipe.places import PLACES
+from tangodistill.recipe.reading import RUN_LOGGER, Recipe, Stage, as_list
 from tangodistill.recipe.stage import (
     RECORD,
     StageFolder,
@@ -27,9 +28,6 @@ from tangodistill.user_error import UserError
 Execute = Callable[[str, list[str]], Any]
 """Runs a verb with its command line arguments."""
 
-RUN_LOGGER = "tangodistill.report.tracking.RunLogger"
-
-RESUMING_VERBS = ("augment", "label", "search")
 SOURCES = ("source", "validation", "test")
 """Keys of a dataset that count by the contents of what they name."""
 NOT_SEMANTIC = (
@@ -42,6 +40,8 @@ NOT_SEMANTIC = (
     "workers",
 )
 """Keys (with all below them) that change how a stage runs and not what it makes."""
+LOCAL_OR_HUB = ("pretrained", "start", "glove")
+"""Keys that may name a file or folder here by a bare word, which then counts by its contents."""
 NO_RESULT = (RECORD, "config.yaml", "checkpoints", "lightning_logs")
 """What may lie in a stage's folder besides what it was run for."""
 WRITES_NOTHING = ("fast_dev_run", "limit_val_batches", "limit_test_batches", "limit_predict_batches")
@@ -88,10 +88,7 @@ class RecipeRun:
 
     def _wire(self, stage: Stage) -> None:
         """Points a stage's input and output keys, and its logger, into the run's folder."""
-        for key, sources in stage.inputs.items():
-            folders = [str(self.out / source) for source in as_list(sources)]
-            set_key(stage.config, key, folders if isinstance(sources, list) else folders[0])
-        set_key(stage.config, stage.output, str(self.out / stage.name))
+        stage.move(str(self.out))
         if get_key(stage.config, "trainer.logger.class_path"):
             set_key(stage.config, "trainer.logger.group", self.out.name)
             set_key(stage.config, "trainer.logger.save_dir", str(self.out))
@@ -139,9 +136,9 @@ class RecipeRun:
             inputs[stage.dataset] = _fingerprint(dataset)
             named[stage.dataset] = {key: dataset.get(key) for key in SOURCES}
             skipped += [f"{stage.dataset}.{key}" for key in SOURCES]
-        for key in [*stage.files, *([stage.teacher] if stage.teacher else [])]:
+        for key in flatten(stage.config):
             path = Path(str(get_key(stage.config, key)))
-            if path.exists():
+            if key.rpartition(".")[2] in LOCAL_OR_HUB and path.exists():
                 inputs[key], named[key] = content_hash(path), {"path": str(path)}
                 skipped.append(key)
         prefixes = [".".join(full_key(stage.config, key)) for key in skipped]
@@ -229,8 +226,8 @@ def _last_checkpoint(folder: StageFolder) -> Path | None:
 
 
 def _can_resume(stage: Stage, folder: StageFolder) -> bool:
-    """Training goes on from its last checkpoint, the verbs below from what they wrote; the others begin again."""
-    return _last_checkpoint(folder) is not None if stage.verb == "fit" else stage.verb in RESUMING_VERBS
+    """Training goes on from its last checkpoint, some verbs from what they wrote; the others begin again."""
+    return _last_checkpoint(folder) is not None if stage.verb == "fit" else PLACES[stage.verb].resumes
 
 
 def _local_paths(value: Any) -> list[Path]:

@@ -55,7 +55,7 @@ def test_each_verb_has_a_help(capsys, verb):
     with pytest.raises(SystemExit) as stop:
         cli.main([verb, "--help"])
     assert stop.value.code == 0
-    assert verbs.VERBS[verb].split()[-1] in capsys.readouterr().out
+    assert verbs.VERBS[verb].help.split()[-1] in capsys.readouterr().out
 
 
 def failing(capsys, *arguments):
@@ -191,13 +191,14 @@ def test_two_verbs_cannot_write_to_one_folder_and_a_stage_is_held_by_its_run(ref
 
 def test_stage_files_as_the_readme_names_them_are_found_from_anywhere(monkeypatch, tmp_path, refused):
     monkeypatch.chdir(tmp_path)
-    for config in (["--config", "recipes/sst2/label.yaml"], ["--config=recipes/sst2/label.yaml"]):
-        assert refused("label", *config).startswith("runs/sst2/augment is no finished transfer set")
-    assert refused("label", "--config", "recipes/sst2/lable.yaml") == (
-        "recipes/sst2/lable.yaml is neither a file here nor one that is shipped. "
-        "Did you mean 'recipes/sst2/label.yaml'? `python -m tangodistill recipes NAME` lists a recipe's files, and with --copy FOLDER copies them."
+    for config in (["--config", "recipes/squad/lengths.yaml"], ["--config=recipes/squad/lengths.yaml"]):
+        assert refused("search", *config, "--dataset.source", "nowhere").startswith("'nowhere' is neither a file")
+    assert refused("search", "--config", "recipes/squad/lenghts.yaml") == (
+        "recipes/squad/lenghts.yaml is neither a file here nor one that is shipped. Did you mean "
+        "'recipes/squad/lengths.yaml'? `python -m tangodistill recipes NAME` lists a recipe's files, and with --copy "
+        "FOLDER copies them."
     )
-    own = tmp_path / "recipes" / "sst2"
+    own = tmp_path / "recipes" / "squad"
     own.mkdir(parents=True)
-    (own / "label.yaml").write_text("{transfer_set: mine, teacher: t, output: o}")
-    assert refused("label", "--config", "recipes/sst2/label.yaml").startswith("mine is no finished transfer set")
+    (own / "lengths.yaml").write_text("{transfer_set: mine, teacher: t, output: o}")
+    assert refused("label", "--config", "recipes/squad/lengths.yaml").startswith("mine is no finished transfer set")

@@ -13,9 +13,9 @@ from tangodistill.recipe.stage import read_record
 from tangodistill.user_error import UserError
 
 STAGES = """
-  - {name: teacher, verb: fit, file: teacher.yaml, dataset: data, teacher: model, output: trainer.default_root_dir}
-  - {name: label, verb: label, file: label.yaml, output: output, inputs: {teacher: teacher}}
-  - {name: report, verb: report, file: report.yaml, output: output, inputs: {run_folder: .}}
+  teacher: fit
+  label: label
+  report: report
 """
 
 
@@ -27,13 +27,12 @@ class Workshop:
         recipe = folder / "recipe"
         recipe.mkdir()
         (recipe / "recipe.yaml").write_text(f"description: a test\nstages:{STAGES}")
-        (recipe / "label.yaml").write_text("{teacher: x, output: x, batch_size: 8, workers: 2}")
-        (recipe / "report.yaml").write_text("{run_folder: x, output: x}")
+        (recipe / "label.yaml").write_text("{teacher: runs/recipe/teacher, output: runs/recipe/label, batch_size: 8, workers: 2}")
         self.table = folder / "data.csv"
         self.table.write_text("text,label\na,0\nb,1\n")
         (recipe / "teacher.yaml").write_text(
-            f"trainer: {{default_root_dir: x, max_epochs: 1, logger: {{class_path: L, init_args: {{name: n}}}}}}\n"
-            f"model: bert\ndata: {{source: {self.table}}}"
+            "trainer: {default_root_dir: runs/recipe/teacher, max_epochs: 1, logger: {class_path: L, init_args: {name: n}}}"
+            f"\nmodel: {{init_args: {{pretrained: bert}}}}\ndata: {{init_args: {{dataset: {{source: {self.table}}}}}}}"
         )
         self.executed: list[str] = []
         self.said: list[str] = []
@@ -244,11 +243,11 @@ def test_what_runs_anew_names_each_input_that_changed_and_how_it_was_called(work
     other = workshop.folder / "other.csv"
     other.write_text("text,label\nc,0\nd,1\n")
     workshop.run(f"data.source={other}", "label.batch_size=16")
-    assert workshop.said[0] == f"[teacher] runs anew: new contents of data (source {workshop.table} -> {other})"
+    assert workshop.said[0] == f"[teacher] runs anew: new contents of data.init_args.dataset (source {workshop.table} -> {other})"
     assert workshop.said[2] == "[label] runs anew: batch_size 8 -> 16; new contents of teacher (stage teacher)"
     other.write_text("text,label\ne,0\nf,1\n")
     workshop.run(f"data.source={other}", "label.batch_size=16")
-    assert workshop.said[0] == f"[teacher] runs anew: new contents of data (source {other})"
+    assert workshop.said[0] == f"[teacher] runs anew: new contents of data.init_args.dataset (source {other})"
 
 
 def test_equal_numbers_of_two_kinds_are_named_too(workshop):
@@ -269,9 +268,8 @@ def test_work_that_was_cut_off_and_meant_something_else_says_what(workshop):
 def test_from_asks_for_no_stage_that_is_not_read(workshop):
     assert workshop.run(last="teacher") == ["teacher"]
     recipe = workshop.folder / "recipe"
-    (recipe / "augment.yaml").write_text("{output: x}")
-    lines = STAGES.replace("\n  - {name: label", "\n  - {name: augment, verb: augment, file: augment.yaml, "
-                           "output: output}\n  - {name: label")  # fmt: skip
+    (recipe / "augment.yaml").write_text("{output: runs/recipe/augment}")
+    lines = STAGES.replace("  label: label", "  augment: augment\n  label: label")
     (recipe / "recipe.yaml").write_text(f"stages:{lines}")
     workshop.out.joinpath("teacher").rename(workshop.folder / "away")
     assert workshop.run(first="augment", last="augment") == ["augment"]

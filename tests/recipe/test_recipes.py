@@ -17,7 +17,7 @@ from tangodistill.data.splits import load_roles
 from tangodistill.recipe.config import get_key, write_yaml
 from tangodistill.recipe.reading import read_recipe, shipped_recipes, variants_of
 
-STAGE_FILES = [(name, stage) for name in shipped_recipes() for stage in read_recipe(name).stages]
+STAGES = [(name, stage) for name in shipped_recipes() for stage in read_recipe(name).stages]
 VARIANTS = [variant for name, folder in shipped_recipes().items() for variant in variants_of(name, folder)]
 FIT = ["trainer.max_epochs=6", "trainer.accelerator=cpu", "model.lr=2e-3"]
 TINY = ["model.layers=2", "model.hidden=32", "model.heads=2", "model.intermediate=64", "model.layer_map=null"]
@@ -49,9 +49,12 @@ DEMO = ("--set", "export.formats=[onnxruntime-fp32]", "--set", "export.min_same=
 """The demo alone is exported for real, which takes seconds a time."""
 
 
-@pytest.mark.parametrize("name, stage", STAGE_FILES, ids=[f"{name}-{stage.name}" for name, stage in STAGE_FILES])
-def test_each_stage_file_is_accepted_by_its_verb(name, stage):
-    verbs.check(stage.verb, ["--config", str(shipped_recipes()[name] / stage.file)])
+@pytest.mark.parametrize("name, stage", STAGES, ids=[f"{name}-{stage.name}" for name, stage in STAGES])
+def test_each_stage_is_accepted_by_its_verb(name, stage, tmp_path):
+    write_yaml(tmp_path / "stage.yaml", stage.config)
+    verbs.check(stage.verb, ["--config", str(tmp_path / "stage.yaml")])
+    if stage.file:
+        verbs.check(stage.verb, ["--config", str(shipped_recipes()[name] / stage.file)])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
