@@ -14,12 +14,12 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from tangodistill.tuning.tier_pair import TierPair
 
 from tangodistill.cascade.gates import Gates
 from tangodistill.data.sources import DatasetConfig
 from tangodistill.data.splits import load_roles
 from tangodistill.tuning.agreements import accepted
-from tangodistill.tuning.tier_pair import TierPair
 
 REFERENCE = "torch-fp32"
 Outputs = dict[tuple[int, str], np.ndarray]  # (tier, format) -> (n, k), as the cascade reads them

@@ -23,6 +23,7 @@ import matplotlib
 import numpy as np
 import torch
 from datasets import Dataset
+from tangodistill.tuning.tier_pair import TierPair
 from transformers import pipeline
 
 from tangodistill.cascade.exits import exit_points
@@ -42,7 +43,6 @@ from tangodistill.predictor.answers import Readout
 from tangodistill.predictor.cascade_folder import read_cascade
 from tangodistill.predictor.predictor import CascadePredictor
 from tangodistill.predictor.served import alone, rows_of
-from tangodistill.tuning.tier_pair import TierPair
 
 SEARCHED = 400  # texts that batch sizes are searched on
 Row = str | tuple[str, str]

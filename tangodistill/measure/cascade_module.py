@@ -28,6 +28,7 @@ from tangodistill.report.terminal import print_summary
 from tangodistill.report.tracking import log_cascade
 from tangodistill.tuning.measured_files import CHOSEN_ON
 from tangodistill.tuning.scored_examples import ScoredExamples
+from tangodistill.tuning.tier_set import tier_folders
 from tangodistill.tuning.tuned import Timing, fastest_alone_here, tuned_for_this_cpu
 from tangodistill.user_error import UserError
 
@@ -41,8 +42,7 @@ class CascadeModule(L.LightningModule):
     alone, with the threads that it would have by itself, while the others sleep.
 
     Args:
-        first_tier: folder of the student.
-        second_tier: folder of the teacher.
+        tiers: folders of the student and of the teacher, cheapest first.
         target_keep: share of the second tier's metric that the chosen operating point keeps on the calibration role.
         protocol: ``paper`` adds a second set of files under ``paper/``, with every text padded to the task's length.
         repeats: interleaved timed passes.
@@ -58,8 +58,7 @@ class CascadeModule(L.LightningModule):
 
     def __init__(
         self,
-        first_tier: str,
-        second_tier: str,
+        tiers: list[str],
         target_keep: float = 0.99,
         protocol: Literal["natural", "paper"] = "natural",
         repeats: int = 5,
@@ -71,7 +70,7 @@ class CascadeModule(L.LightningModule):
         score: str = CascadeRecord.score,
     ):
         super().__init__()
-        self.folders, self.exported, self.tuned = (first_tier, second_tier), exported, tuned
+        self.folders, self.exported, self.tuned = tuple(map(str, tier_folders(tiers))), exported, tuned
         self.others = other_first_tiers or []
         self.early_exit, self.dynamic = early_exit, dynamic
         self.target = Target("keep", target_keep)

@@ -18,8 +18,8 @@ class Places:
     """Of the mapping that describes the labelled data."""
     resumes: bool = False
     """Whether one that was cut off goes on where it was, by what it wrote. (`fit` does by its checkpoints.)"""
-    reads: Mapping[str, str] = field(default_factory=dict)
-    """Of a stage that needs no file of its own: key -> the stage whose folder it reads, by its usual name."""
+    reads: Mapping[str, str | list[str]] = field(default_factory=dict)
+    """Of a stage that needs no file of its own: key -> the stage whose folder it reads, by its usual name, or several."""
 
     def defaults(
         self, run_folder: str, name: str, stages: Collection[str], dataset: Mapping[str, Any] | None
@@ -32,16 +32,18 @@ class Places:
         {'dataset': {'source': 'a.csv'}, 'exported': 'runs/demo/export', 'output': 'runs/demo/tune'}
         """
         data = {self.dataset: dict(dataset)} if self.dataset and dataset else {}
-        read = {
-            key: run_folder if stage == RUN else f"{run_folder}/{stage}"
-            for key, stage in self.reads.items()
-            if stage == RUN or stage in stages
-        }
+        folders = {RUN: run_folder, **{stage: f"{run_folder}/{stage}" for stage in stages}}
+        read = {}
+        for key, named in self.reads.items():
+            if isinstance(named, list):
+                read[key] = [folders[stage] for stage in named if stage in folders]
+            elif named in folders:
+                read[key] = folders[named]
         return {**data, **read, self.output: f"{run_folder}/{name}"}
 
 
 _TRAINED = Places("trainer.default_root_dir", "data.init_args.dataset")
-_TIERS = {"first_tier": "student", "second_tier": "teacher"}
+_TIERS = {"tiers": ["student", "teacher"]}
 PLACES = {
     **dict.fromkeys(("fit", "validate", "test", "predict"), _TRAINED),
     "augment": Places("output", "dataset", resumes=True),

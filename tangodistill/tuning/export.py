@@ -26,7 +26,7 @@ from tangodistill.predictor.answers import check_finite, is_finite
 from tangodistill.progress import Progress
 from tangodistill.tuning.agreements import Agreement, write_agreements
 from tangodistill.tuning.length_front import read_front
-from tangodistill.tuning.tier_pair import TierPair
+from tangodistill.tuning.tier_set import TierSet
 from tangodistill.user_error import UserError
 
 RANGE_TEXTS = 256  # that ranges are read off
@@ -40,8 +40,7 @@ ALL = tuple(f"{engine}-{kind}" for engine, kinds in PRECISIONS.items() for kind 
 
 def export(
     cascade: str | None = None,
-    first_tier: str | None = None,
-    second_tier: str | None = None,
+    tiers: list[str] | None = None,
     dataset: DatasetConfig | None = None,
     output: str | None = None,
     formats: list[Format] = list(ALL),  # noqa: B006 (shown as the default)
@@ -49,19 +48,18 @@ def export(
     min_same: float = 0.995,
     lengths: str | None = None,
 ) -> Path:
-    """Write both tiers in the formats of faster engines, and keep those that agree with PyTorch.
+    """Write all tiers in the formats of faster engines, and keep those that agree with PyTorch.
 
-    Give a finished cascade folder; or, as recipes do, both tiers, the data and an output folder. Each format answers
+    Give a finished cascade folder; or, as recipes do, the tiers, the data and an output folder. Each format answers
     the selection role; one that loses more than allowed is refused and its file removed. `tune` then finds the
     fastest that is left.
 
     Args:
         cascade: a cascade folder, for instance runs/demo/cascade.
-        first_tier: folder of the student.
-        second_tier: folder of the teacher.
+        tiers: folders of the models, cheapest first, the teacher last.
         dataset: the labelled data.
         output: where the formats go, instead of the cascade folder.
-        formats: engines and precisions. int8 takes its ranges from each batch, so it is for the second tier only;
+        formats: engines and precisions. int8 takes its ranges from each batch, so it is for the last tier only;
             int8_static takes them from selection texts.
         max_drop: of the task's metric, that a format may lose.
         min_same: share of the examples that must get the label that PyTorch gives.
@@ -71,19 +69,19 @@ def export(
     Raises:
         UserError: neither form is given in full, a tier or the search can't be read, or no tier is a Dynamic-TinyBERT.
     """
-    pair, folder = _work(cascade, first_tier, second_tier, dataset, output)
-    configurations = _configurations(pair, lengths) if lengths else {}
-    jobs = [(tier, shares) for tier in (1, 2) for shares in (None, *configurations.get(tier, ()))]
+    chosen, folder = _work(cascade, tiers, dataset, output)
+    configurations = _configurations(chosen, lengths) if lengths else {}
+    jobs = [(tier, shares) for tier in chosen.numbers for shares in (None, *configurations.get(tier, ()))]
     found: list[Agreement] = []
-    weights = {tier: model_hash(path) for tier, path in enumerate(pair.tiers, 1)}
+    weights = {tier: model_hash(path) for tier, path in enumerate(chosen.tiers, 1)}
     with Progress("export", len(jobs)) as progress:
         for tier, shares in jobs:
-            found += _export_tier(pair, tier, shares, formats, max_drop, min_same)
+            found += _export_tier(chosen, tier, shares, formats, max_drop, min_same)
             progress.advance(note=f"tier {tier}")
     for row in found:
         row.weights = weights[row.tier]
     write_agreements(folder, found)
-    _show(found, pair.metric_title)
+    _show(found, chosen.metric_title)
     return folder
 
 
@@ -97,22 +95,21 @@ def by_lengths(rows: Iterable[Any]) -> dict[str, list[Any]]:
     return groups
 
 
-def _work(cascade, first_tier, second_tier, dataset, output) -> tuple[TierPair, Path]:
-    stage = (first_tier, second_tier, dataset, output)
+def _work(cascade, tiers, dataset, output) -> tuple[TierSet, Path]:
+    stage = (tiers, dataset, output)
     if cascade is not None and not any(value is not None for value in stage):
-        return TierPair.of_cascade(cascade), Path(cascade)
+        return TierSet.of_cascade(cascade), Path(cascade)
     if cascade is None and all(value is not None for value in stage):
-        folder = Path(output)
-        return TierPair.of_stage(first_tier, second_tier, (folder / "tier1", folder / "tier2"), dataset), folder
+        return TierSet.of_stage(tiers, Path(output), dataset), Path(output)
     raise UserError(
-        "Give a cascade folder, or all of --first_tier, --second_tier, --dataset and --output: "
+        "Give a cascade folder, or all of --tiers, --dataset and --output: "
         "python -m tangodistill export runs/demo/cascade"
     )
 
 
-def _configurations(pair: TierPair, folder: str) -> dict[int, list[Lengths]]:
+def _configurations(tiers: TierSet, folder: str) -> dict[int, list[Lengths]]:
     """Tier -> the length configurations that it is exported in beside its own."""
-    for tier, path in enumerate(pair.tiers, 1):
+    for tier, path in enumerate(tiers.tiers, 1):
         model = load_tier(path)[0]
         if isinstance(model, DynamicBert):
             layers = model.config.num_hidden_layers
@@ -121,82 +118,81 @@ def _configurations(pair: TierPair, folder: str) -> dict[int, list[Lengths]]:
             front.refuse_another(path)
             return {tier: [each for each in front.spread(CONFIGURATIONS) if each != own]}
     raise UserError(
-        f"--lengths {folder}: neither {pair.tiers[0]} nor {pair.tiers[1]} is a Dynamic-TinyBERT, and other models keep "
+        f"--lengths {folder}: none of {', '.join(map(str, tiers.tiers))} is a Dynamic-TinyBERT, and other models keep "
         "all tokens. Leave --lengths out."
     )
 
 
 def _export_tier(
-    pair: TierPair, tier: int, lengths: Lengths | None, formats: list[str], max_drop: float, min_same: float
+    tiers: TierSet, tier: int, lengths: Lengths | None, formats: list[str], max_drop: float, min_same: float
 ) -> list[Agreement]:
     """A tier in one length configuration; PyTorch itself runs any, so that it is among the formats of a further one."""
-    reference = TorchEngine.load(pair.tiers[tier - 1], max_length=pair.max_length, length_configuration=lengths)
-    wanted = [key for key in ALL if key in formats and _offered(key, tier, reference)]
+    reference = TorchEngine.load(tiers.tiers[tier - 1], max_length=tiers.max_length, length_configuration=lengths)
+    wanted = [key for key in ALL if key in formats and _offered(key, not tiers.is_last(tier), reference)]
     failed = _write_graphs(
-        pair, tier, reference, {key.partition("-")[2] for key in wanted if not key.startswith("torch")}
+        tiers, tier, reference, {key.partition("-")[2] for key in wanted if not key.startswith("torch")}
     )
-    expected = pair.outputs(reference)
+    expected = tiers.outputs(reference)
     check_finite(expected, tier)
-    found = [_tried(pair, tier, engine_key(*key.split("-"), lengths), expected, failed) for key in wanted]
+    found = [_tried(tiers, tier, engine_key(*key.split("-"), lengths), expected, failed) for key in wanted]
     for row in found:
-        row.refused = row.refused or _objection(row, pair.metric_title, max_drop, min_same)
-    _remove_refused(graphs_folder(pair.exported[tier - 1], lengths), found)
-    return found if lengths is None else [_agreement(pair, tier, reference.key, expected, expected), *found]
+        row.refused = row.refused or _objection(row, tiers.metric_title, max_drop, min_same)
+    _remove_refused(graphs_folder(tiers.exported[tier - 1], lengths), found)
+    return found if lengths is None else [_agreement(tiers, tier, reference.key, expected, expected), *found]
 
 
-def _offered(key: str, tier: int, reference: TorchEngine) -> bool:
-    """A gate answers alike in every batch; of a recurrent tier next to nothing can be quantised statically."""
+def _offered(key: str, defers: bool, reference: TorchEngine) -> bool:
+    """A tier that defers answers alike in every batch; of a recurrent tier next to nothing can be quantised statically."""
     precision = key.partition("-")[2]
-    gate = tier == 1 and precision in BATCH_DEPENDENT
-    return not gate and not (reference.facts.exact_length and precision.startswith("int8"))
+    return not (defers and precision in BATCH_DEPENDENT) and not (reference.facts.exact_length and precision.startswith("int8"))
 
 
-def _tried(pair: TierPair, tier: int, key: str, expected: np.ndarray, failed: dict[str, str]) -> Agreement:
+def _tried(tiers: TierSet, tier: int, key: str, expected: np.ndarray, failed: dict[str, str]) -> Agreement:
     """How a format answers; one that can't be written or run is refused with the reason, and the others go on."""
     engine, precision, _ = split_key(key)
     reason = None if engine == "torch" else failed.get(precision)
     if reason is None:
         try:
-            return _agreement(pair, tier, key, pair.outputs(pair.engine(tier, key)), expected)
+            return _agreement(tiers, tier, key, tiers.outputs(tiers.engine(tier, key)), expected)
         except Exception as error:  # those of the engines share no base class
             reason = f"can't be run ({first_cause(error)})"
-    return Agreement(tier, key, None, pair.score(expected), None, None, reason)
+    return Agreement(tier, key, None, tiers.score(expected), None, None, reason)
 
 
-def _write_graphs(pair: TierPair, tier: int, reference: TorchEngine, precisions: set[str]) -> dict[str, str]:
+def _write_graphs(tiers: TierSet, tier: int, reference: TorchEngine, precisions: set[str]) -> dict[str, str]:
     """Precision -> why its graph can't be written, of those that can't.
 
     The folder appears whole; graphs of an earlier export are gone, with those of all length configurations.
     """
     if not precisions:
         return {}
-    final = graphs_folder(pair.exported[tier - 1], reference.length_configuration)
+    final = graphs_folder(tiers.exported[tier - 1], reference.length_configuration)
     work = final.with_name(f".{final.name}.{os.getpid()}")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    example = reference.encoder.encode(["a b c", "a b c d"], None if pair.pairs is None else ["e", "f g"]).batch([0, 1])
+    example = reference.encoder.encode(["a b c", "a b c d"], None if tiers.pairs is None else ["e", "f g"]).batch([0, 1])
     if reference.facts.exact_length:
         example = {"input_ids": example["input_ids"]}
-    ranges = pair.batches(reference, 16, RANGE_TEXTS)
+    ranges = tiers.batches(reference, 16, RANGE_TEXTS)
     failed = write_graphs(reference.model, example, ranges, work, precisions)
     if reference.length_configuration is None:  # these hold for all
-        write_facts(work, replace(reference.facts, weights=model_hash(pair.tiers[tier - 1])))
+        write_facts(work, replace(reference.facts, weights=model_hash(tiers.tiers[tier - 1])))
         reference.encoder.save(work / TOKENIZER)
     shutil.rmtree(final, ignore_errors=True)
     os.replace(work, final)
     return failed
 
 
-def _agreement(pair: TierPair, tier: int, key: str, outputs: np.ndarray, expected: np.ndarray) -> Agreement:
+def _agreement(tiers: TierSet, tier: int, key: str, outputs: np.ndarray, expected: np.ndarray) -> Agreement:
     finite = is_finite(outputs)
     outputs = np.where(finite[:, None], outputs, 0)  # counted as some answer, which costs nothing: it is refused
     return Agreement(
         tier=tier,
         key=key,
-        metric=pair.score(outputs),
-        torch_metric=pair.score(expected),
-        same_labels=float(pair.readout.same(outputs, expected).mean()),
-        max_difference=pair.readout.difference(outputs, expected),
+        metric=tiers.score(outputs),
+        torch_metric=tiers.score(expected),
+        same_labels=float(tiers.readout.same(outputs, expected).mean()),
+        max_difference=tiers.readout.difference(outputs, expected),
         not_finite=int((~finite).sum()),
     )
 

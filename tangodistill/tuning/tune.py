@@ -25,9 +25,9 @@ from tangodistill.predictor.served import alone, rows_of
 from tangodistill.progress import Progress
 from tangodistill.tuning.agreements import accepted, refuse_other_weights
 from tangodistill.tuning.export import by_lengths
-from tangodistill.tuning.length_choice import cheapest_first_tier
+from tangodistill.tuning.length_choice import cheapest_deferring_tier
 from tangodistill.tuning.measured_files import CHOSEN_ON
-from tangodistill.tuning.tier_pair import TierPair
+from tangodistill.tuning.tier_set import TierSet
 from tangodistill.tuning.tuned import RECORD, Timing, fastest_alone
 from tangodistill.user_error import UserError
 
@@ -44,73 +44,70 @@ Job = tuple[int, str, int]
 def tune(
     cascade: str | None = None,
     exported: str | None = None,
-    first_tier: str | None = None,
-    second_tier: str | None = None,
+    tiers: list[str] | None = None,
     dataset: DatasetConfig | None = None,
     output: str | None = None,
     seconds: float = 8.0,
     target_keep: float = 0.99,
 ) -> Path:
-    """Measure every exported engine of both tiers on this machine, and keep the fastest.
+    """Measure every exported engine of all tiers on this machine, and keep the fastest of each.
 
-    Give a finished cascade folder; or, as recipes do, both tiers, what `export` wrote, the data and an output folder.
+    Give a finished cascade folder; or, as recipes do, the tiers, what `export` wrote, the data and an output folder.
     Engines answer selection texts of your own lengths as they would serve them, one at a time and in batches, on one
     core and on more; the one with the highest geometric mean of both throughputs is kept. All are measured once, then
-    all again, and a third time what contradicts itself or was disturbed by other work. Where the first tier was
+    all again, and a third time what contradicts itself or was disturbed by other work. Where a tier was
     exported in several length configurations, the one whose cascade is cheapest is kept, with its fastest engine. In a
     cascade folder all this serves after `choose` has found its own threshold.
 
     Args:
         cascade: a cascade folder, for instance runs/demo/cascade.
         exported: what `export` wrote.
-        first_tier: folder of the student.
-        second_tier: folder of the teacher.
+        tiers: folders of the models, cheapest first, the teacher last.
         dataset: the labelled data.
         output: where tune.json goes, instead of the cascade folder.
         seconds: for each engine and number of threads, all its visits together.
-        target_keep: share of the second tier's metric at which cascades of several length configurations are compared.
+        target_keep: share of the last tier's metric at which cascades of several length configurations are compared.
 
     Raises:
         UserError: neither form is given in full, or a tier or its formats can't be read.
     """
     if not 0 < target_keep <= 1:
         raise UserError(
-            f"target_keep is a share of the second tier's metric, above 0 and at most 1; got {target_keep}."
+            f"target_keep is a share of the last tier's metric, above 0 and at most 1; got {target_keep}."
         )
-    pair, source, folder = _work(cascade, exported, first_tier, second_tier, dataset, output)
-    texts = pair.part(TEXTS)
+    chosen, source, folder = _work(cascade, exported, tiers, dataset, output)
+    texts = chosen.part(TEXTS)
     jobs = [
         (tier, key, threads)
-        for tier in (1, 2)
+        for tier in chosen.numbers
         for key in accepted(source, tier)
-        if tier == 1 or split_key(key)[2] is None  # what the cascade is held to is the second tier in full
+        if not chosen.is_last(tier) or split_key(key)[2] is None  # what the cascade is held to is the last tier in full
         for threads in thread_counts(available_cores())
     ]
-    refuse_other_weights(source, pair.tiers)
+    refuse_other_weights(source, chosen.tiers)
     rows = _measure(texts, jobs, seconds)
-    _choose(pair, rows, target_keep)
+    _choose(chosen, rows, target_keep)
     _write(folder, rows, texts)
     if cascade is not None:
         _use(folder, rows)
     _show(rows)
+    _warn_of_slow_tiers([row for row in rows if row.chosen])
     return folder
 
 
-def _work(cascade, exported, first_tier, second_tier, dataset, output) -> tuple[TierPair, Path, Path]:
-    stage = (exported, first_tier, second_tier, dataset, output)
+def _work(cascade, exported, tiers, dataset, output) -> tuple[TierSet, Path, Path]:
+    stage = (exported, tiers, dataset, output)
     if cascade is not None and not any(value is not None for value in stage):
-        return TierPair.of_cascade(cascade), Path(cascade), Path(cascade)
+        return TierSet.of_cascade(cascade), Path(cascade), Path(cascade)
     if cascade is None and all(value is not None for value in stage):
-        source = Path(exported)
-        pair = TierPair.of_stage(first_tier, second_tier, (source / "tier1", source / "tier2"), dataset)
-        return pair, source, Path(output)
+        return TierSet.of_stage(tiers, Path(exported), dataset), Path(exported), Path(output)
     raise UserError(
-        "Give a cascade folder, or all of --first_tier, --second_tier, --exported, --dataset and --output: "
+        "Give a cascade folder, or all of --tiers, --exported, --dataset and --output: "
         "python -m tangodistill tune runs/demo/cascade"
     )
 
 
-def _measure(texts: TierPair, jobs: Sequence[Job], seconds: float) -> list[Timing]:
+def _measure(texts: TierSet, jobs: Sequence[Job], seconds: float) -> list[Timing]:
     """Each engine in two rounds over all of them, and once more where its speeds aren't to be believed."""
     visits: dict[Job, list[Timing]] = {job: [] for job in jobs}
     with Progress("tune", VISITS * len(jobs), timed=True) as progress:
@@ -161,7 +158,7 @@ def _combined(visits: Sequence[Timing], unsteady: bool = False) -> Timing:
     )
 
 
-def _time(texts: TierPair, tier: int, key: str, threads: int, seconds: float, between: Callable[[], object]) -> Timing:
+def _time(texts: TierSet, tier: int, key: str, threads: int, seconds: float, between: Callable[[], object]) -> Timing:
     """One visit: an engine by itself answers as many texts as the seconds allow."""
     engine, paired = texts.engine(tier, key, threads), texts.pairs is not None
     served = cache(lambda size: alone(engine, texts.readout, paired, size))
@@ -189,21 +186,36 @@ def _time(texts: TierPair, tier: int, key: str, threads: int, seconds: float, be
     return Timing(tier, key, threads, size, _per_s(times, 1), _per_s(times, size), disturbed)
 
 
-def _choose(pair: TierPair, rows: list[Timing], target_keep: float) -> None:
+def _choose(tiers: TierSet, rows: list[Timing], target_keep: float) -> None:
     """Of the engines that run one length configuration the fastest; of these the one whose cascade is cheapest."""
     fastest: dict[tuple[int, Lengths | None], Timing] = {}
     for row in sorted(rows, key=lambda row: row.merit):
         fastest[row.tier, split_key(row.key)[2]] = row
-    first, (second,) = ([row for row in fastest.values() if row.tier == tier] for tier in (1, 2))
-    best = first[0] if len(first) == 1 else cheapest_first_tier(pair, first, second, target_keep)
-    best.chosen = second.chosen = True
+    *deferring, (last,) = ([row for row in fastest.values() if row.tier == tier] for tier in tiers.numbers)
+    last.chosen = True
+    for own in deferring:
+        best = own[0] if len(own) == 1 else cheapest_deferring_tier(tiers, own, last, target_keep)
+        best.chosen = True
+
+
+def _warn_of_slow_tiers(chosen: Sequence[Timing]) -> None:
+    """A tier that takes as long as the last one can save nothing."""
+    *deferring, last = chosen
+    for row in deferring:
+        if row.merit <= last.merit:
+            print(
+                f"Warning: tier {row.tier} takes {1000 / row.throughput_batch1_per_s:.3g} ms a text one at a time and "
+                f"{1000 / row.throughput_best_batch_per_s:.3g} ms in batches, the last tier "
+                f"{1000 / last.throughput_batch1_per_s:.3g} and {1000 / last.throughput_best_batch_per_s:.3g} ms: it "
+                "saves nothing. Leave it out, or take a smaller model."
+            )
 
 
 def _per_s(times: list[BatchTime], batch_size: int) -> float:
     return 1 / mean(time.seconds / time.n for time in times if time.batch_size == batch_size)
 
 
-def _write(folder: Path, rows: list[Timing], texts: TierPair) -> None:
+def _write(folder: Path, rows: list[Timing], texts: TierSet) -> None:
     """Adds this CPU's record to those of others; each speed says of which files and cores it is."""
     for row in rows:
         row.contents, row.cores = texts.contents(row.tier, row.key), available_cores()

@@ -35,7 +35,7 @@ def test_what_run_fills_and_what_is_no_key_is_left_out(keys):
         "teacher.trainer.default_root_dir",
         "label.transfer_set",
         "augment.output",
-        "cascade.model.first_tier",
+        "cascade.model.tiers",
     ):
         assert name not in keys
     assert not [name for name in keys if name.endswith((".help", ".class_path", "init_args"))]

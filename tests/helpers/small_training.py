@@ -61,6 +61,6 @@ def deebert(teacher, dataset):
 @pytest.fixture(scope="session")
 def cascade(teacher, student, dataset):
     folder = teacher.parent / "cascade"
-    module = CascadeModule(str(student), str(teacher), repeats=2, protocol="paper", other_first_tiers=[str(student)])
+    module = CascadeModule([str(student), str(teacher)], repeats=2, protocol="paper", other_first_tiers=[str(student)])
     trainer(folder).validate(module, CascadeData(dataset), verbose=False)
     return folder

@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from tangodistill.data.splits import load_roles
 from tangodistill.predictor.predictor import CascadePredictor
-from tangodistill.tuning.tier_pair import TierPair
+from tangodistill.tuning.tier_set import TierSet
 
 
 @pytest.fixture(scope="module", params=[".", "paper"])
@@ -188,8 +188,8 @@ def test_tier_folders_lie_beside_cascade_json(cascade):
 
 def test_engines_and_lengths_are_chosen_on_the_selection_role_alone(cascade, student, teacher, dataset):
     roles = load_roles(dataset)
-    of_stage = TierPair.of_stage(str(student), str(teacher), (student, teacher), dataset)
-    for pair in (of_stage, TierPair.of_cascade(cascade), TierPair.of_cascade(cascade / "paper")):
+    of_stage = TierSet.of_stage(str(student), str(teacher), (student, teacher), dataset)
+    for pair in (of_stage, TierSet.of_cascade(cascade), TierSet.of_cascade(cascade / "paper")):
         assert pair.texts == roles.selection["text"][:] and list(pair.wanted) == roles.selection["label"][:]
     tested = pd.read_parquet(cascade / "calibration_predictions.parquet")["text"]
     assert not set(tested) & set(of_stage.texts)

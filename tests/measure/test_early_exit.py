@@ -19,7 +19,7 @@ from tangodistill.user_error import UserError
 @pytest.fixture(scope="module", params=["natural", "paper"])
 def measured(request, teacher, student, deebert, dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("early") / "cascade"
-    module = CascadeModule(str(student), str(teacher), repeats=2, early_exit=str(deebert), protocol=request.param)
+    module = CascadeModule([str(student), str(teacher)], repeats=2, early_exit=str(deebert), protocol=request.param)
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "paper":
             patch.setattr(sample, "TIMED", 20)  # of the report role's 40 rows
@@ -92,6 +92,6 @@ def test_without_early_exit_nothing_is_added(cascade):
 
 
 def test_a_folder_without_off_ramps_is_refused(teacher, student, dataset, tmp_path):
-    module = CascadeModule(str(student), str(teacher), early_exit=str(teacher))
+    module = CascadeModule([str(student), str(teacher)], early_exit=str(teacher))
     with pytest.raises(UserError, match="no off-ramps to leave by"):
         trainer(tmp_path).validate(module, CascadeData(dataset), verbose=False)

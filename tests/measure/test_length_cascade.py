@@ -65,12 +65,12 @@ def made(request, tmp_path_factory):
     first, second = write_tiers(folder, request.param == "spans")
     front = [{"lengths": LENGTHS, "time_share": 0.5, "score": 0.5}]
     (folder / RECORD).write_text(json.dumps({"settings": {"model": str(first)}, "front": front}))
-    stage = {"first_tier": first, "second_tier": second, "dataset": dataset}
+    stage = {"tiers": [str(first), str(second)], "dataset": dataset}
     exported = export(**stage, output=str(folder / "export"), formats=["onnxruntime-fp32"], lengths=str(folder))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tuning, "_time", timings)
         tuned = tune(**stage, exported=str(exported), output=str(folder / "tune"))
-    module = CascadeModule(first, second, repeats=1, exported=str(exported), tuned=str(tuned))
+    module = CascadeModule([first, second], repeats=1, exported=str(exported), tuned=str(tuned))
     trainer(folder / "cascade").validate(module, CascadeData(dataset), verbose=False)
     return folder / "cascade", load_roles(dataset), first
 

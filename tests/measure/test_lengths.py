@@ -33,7 +33,7 @@ def searched(teacher, tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(teacher, student, deebert, searched, dataset, tmp_path_factory):
     run = tmp_path_factory.mktemp("beside") / "run"
-    module = CascadeModule(str(student), str(teacher), repeats=2, early_exit=str(deebert), dynamic=str(searched))
+    module = CascadeModule([str(student), str(teacher)], repeats=2, early_exit=str(deebert), dynamic=str(searched))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sample, "TIMED", 25)
         trainer(run / "cascade").validate(module, CascadeData(dataset), verbose=False)
@@ -130,7 +130,7 @@ def test_a_folder_without_a_search_is_refused(content, tmp_path):
 
 def test_a_model_that_is_gone_or_another_is_refused(teacher, student, dataset, tmp_path):
     search = write_search(tmp_path, teacher)
-    module = CascadeModule(str(student), str(teacher), dynamic=str(search))
+    module = CascadeModule([str(student), str(teacher)], dynamic=str(search))
     with pytest.raises(UserError, match="now a bert, which keeps all tokens. Search anew"):
         trainer(tmp_path / "cascade").validate(module, CascadeData(dataset), verbose=False)
     record = (search / RECORD).read_text()

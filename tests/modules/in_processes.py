@@ -109,7 +109,7 @@ def work(inputs: Path, run: Path, out: Path, **processes) -> None:
     fit(dynamic, SpanData(questions, BATCH), out / "fitted_dynamic_span", **processes)
 
     measuring = trainer(out / "cascade", **processes)
-    cascade = CascadeModule(str(run / "student"), str(run / "teacher"), repeats=1)
+    cascade = CascadeModule([str(run / "student"), str(run / "teacher")], repeats=1)
     measuring.validate(cascade, CascadeData(dataset, batch_size=50), verbose=False)
     measuring.predict(cascade, CascadeData(dataset, batch_size=50))
 

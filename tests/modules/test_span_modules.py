@@ -30,7 +30,7 @@ from tangodistill.report.html import write_report
 from tangodistill.report.run_files import read_measured
 from tangodistill.tuning.choose import choose
 from tangodistill.tuning.export import export
-from tangodistill.tuning.tier_pair import TierPair
+from tangodistill.tuning.tier_set import TierSet
 from tangodistill.tuning.tune import tune
 from tangodistill.user_error import UserError
 
@@ -70,7 +70,7 @@ def student(questions, dataset, teacher):
 
 @pytest.fixture(scope="module")
 def cascade(questions, dataset, teacher, student):
-    module = CascadeModule(str(student), str(teacher), repeats=1, score="n_best")
+    module = CascadeModule([str(student), str(teacher)], repeats=1, score="n_best")
     trainer(questions / "run/cascade").validate(module, CascadeData(dataset), verbose=False)
     return questions / "run/cascade"
 
@@ -148,7 +148,7 @@ def test_the_cascade_measures_what_it_serves(cascade, dataset, student):
 def test_dynamic_tinybert_stands_beside_a_cascade_of_spans(questions, dataset, teacher, student, tmp_path):
     folder = write_dynamic(tmp_path / "dynamic", student, DynamicTinyBertForQuestionAnswering)
     lengths = write_search(tmp_path / "lengths", folder)
-    module = CascadeModule(str(student), str(teacher), repeats=1, dynamic=str(lengths))
+    module = CascadeModule([str(student), str(teacher)], repeats=1, dynamic=str(lengths))
     trainer(tmp_path / "run/cascade").validate(module, CascadeData(dataset), verbose=False)
     measured, rows = read_measured(tmp_path / "run/cascade"), load_roles(dataset).report
     engine = TorchEngine.load(folder, max_length=384)
@@ -165,13 +165,13 @@ def test_dynamic_tinybert_stands_beside_a_cascade_of_spans(questions, dataset, t
 
 
 def test_deebert_is_no_neighbour_of_a_cascade_of_spans(dataset, teacher, student, tmp_path):
-    module = CascadeModule(str(student), str(teacher), early_exit=str(teacher))
+    module = CascadeModule([str(student), str(teacher)], early_exit=str(teacher))
     with pytest.raises(UserError, match="DeeBERT leaves early with a label, but squad asks for a span"):
         trainer(tmp_path).validate(module, CascadeData(dataset), verbose=False)
 
 
 def test_export_tune_choose_and_report(cascade, dataset, capsys):
-    pair, selection = TierPair.of_cascade(cascade), load_roles(dataset).selection
+    pair, selection = TierSet.of_cascade(cascade), load_roles(dataset).selection
     assert pair.texts == selection["text"][:] and [list(gold) for gold in pair.wanted] == selection["answers"][:]
     export(str(cascade), formats=["onnxruntime-fp32"], min_same=0.9)
     tune(str(cascade), seconds=0.05)

@@ -133,7 +133,7 @@ def test_it_answers_one_text_as_among_64(tinybert, dataset):
 
 
 def test_it_is_a_first_tier(tinybert, teacher, dataset, tmp_path):
-    module = CascadeModule(str(tinybert), str(teacher), repeats=2)
+    module = CascadeModule([str(tinybert), str(teacher)], repeats=2)
     trainer(tmp_path).validate(module, CascadeData(dataset), verbose=False)
     texts = load_roles(dataset).report[:40]["text"]
     answers = CascadePredictor.from_pretrained(tmp_path).predict(texts, 0.0)

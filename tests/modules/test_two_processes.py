@@ -89,7 +89,7 @@ def test_what_is_timed_has_the_threads_of_one_process(student, teacher, dataset,
     monkeypatch.setattr(CascadeModule, "_measure_protocols", lambda self: seen.append(torch.get_num_threads()))
     try:
         torch.set_num_threads(3)
-        module = CascadeModule(str(student), str(teacher))
+        module = CascadeModule([str(student), str(teacher)])
         torch.set_num_threads(1)  # as Lightning does where two processes share the cores
         trainer(tmp_path).validate(module, CascadeData(dataset), verbose=False)
     finally:

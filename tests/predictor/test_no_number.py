@@ -12,7 +12,7 @@ from tangodistill.predictor.answers import readout_of
 from tangodistill.predictor.predictor import CascadePredictor
 from tangodistill.tuning.agreements import accepted
 from tangodistill.tuning.export import export
-from tangodistill.tuning.tier_pair import TierPair
+from tangodistill.tuning.tier_set import TierSet
 from tangodistill.user_error import UserError
 
 NAMES = ("negative", "positive")
@@ -103,7 +103,7 @@ def test_a_format_that_gives_nan_is_refused(
     bilstm_folder, bert_folder, texts, make_record, tmp_path, monkeypatch, capsys
 ):
     folder = write_measured(tmp_path / "measured", make_record(), [bilstm_folder, bert_folder], texts)
-    logits = TierPair.outputs
+    logits = TierSet.outputs
 
     def broken(pair, engine):
         outputs = logits(pair, engine)
@@ -111,7 +111,7 @@ def test_a_format_that_gives_nan_is_refused(
             outputs[3] = np.nan
         return outputs
 
-    monkeypatch.setattr(TierPair, "outputs", broken)
+    monkeypatch.setattr(TierSet, "outputs", broken)
     export(str(folder), formats=["torch-bf16"], min_same=0, max_drop=1)
     assert accepted(folder, 2) == ["torch-fp32"]
     assert "Tier 2, torch-bf16 is refused: it gives no finite numbers for 1 of the examples." in (

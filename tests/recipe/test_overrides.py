@@ -77,7 +77,7 @@ def test_a_teacher_is_the_second_tier(tmp_path):
     assert get_key(recipe.stage("teacher").config, "model.pretrained") == "roberta-base"
     small = applied("mrpc_bert/small", teacher=given)
     assert get_key(small.stage("teacher").config, "model.pretrained") == given
-    assert small.stage("cascade").inputs["model.init_args.second_tier"] == "teacher"
+    assert small.stage("cascade").inputs["model.init_args.tiers"] == ["student", "teacher"]
 
 
 def test_the_command_line_wins_over_a_variant():

@@ -50,7 +50,7 @@ def test_a_stage_reads_what_its_keys_name_and_needs_no_file_where_its_verb_says_
         "transfer_set": "runs/old/augment", "teacher": "runs/old/teacher", "output": "runs/old/label", "max_length": 64,
     }  # fmt: skip
     assert label.inputs == {"transfer_set": "augment", "teacher": "teacher"} and label.dataset is None
-    assert export.inputs == {"first_tier": "student", "second_tier": "teacher"}
+    assert export.inputs == {"tiers": ["student", "teacher"]}
     assert export.config["dataset"] == {"source": "t.csv"}
     own = recipe.stage("student")
     assert own.inputs == {"data.init_args.transfer_set": "label", "others": ["teacher"]}

@@ -23,7 +23,7 @@ from tangodistill.tuning import tune as tuning
 from tangodistill.tuning.agreements import accepted
 from tangodistill.tuning.choose import choose
 from tangodistill.tuning.export import export
-from tangodistill.tuning.tier_pair import TierPair
+from tangodistill.tuning.tier_set import TierSet
 from tangodistill.tuning.tune import tune
 from tangodistill.tuning.tuned import tuned_for_this_cpu
 from tangodistill.user_error import UserError
@@ -70,7 +70,7 @@ def test_formats_say_what_weights_they_are_of(folder):
 
 
 def test_agreement_is_counted_as_by_hand(folder):
-    pair = TierPair.of_cascade(folder)
+    pair = TierSet.of_cascade(folder)
     row = next(
         row for row in json.loads((folder / EXPORT_RECORD).read_text())
         if (row["tier"], row["key"]) == (2, "openvino-bf16")
@@ -108,9 +108,9 @@ def test_a_format_that_cannot_be_run_is_refused(measured, tmp_path, monkeypatch)
 
 def test_a_format_that_loses_too_much_is_refused_and_removed(measured, tmp_path, capsys, monkeypatch):
     folder = shutil.copytree(measured, tmp_path / "cascade")
-    logits = TierPair.outputs
+    logits = TierSet.outputs
     broken = lambda pair, engine: logits(pair, engine) * (-1 if engine.name == "onnxruntime" else 1)  # noqa: E731
-    monkeypatch.setattr(TierPair, "outputs", broken)
+    monkeypatch.setattr(TierSet, "outputs", broken)
     export(str(folder), formats=["onnxruntime-fp32", "openvino-fp32"])
     assert accepted(folder, 2) == ["torch-fp32", "openvino-fp32"]
     assert (folder / "tier2" / GRAPHS / "fp32.onnx").is_file()  # OpenVINO runs it
@@ -218,8 +218,8 @@ def test_a_first_tier_whose_answers_depend_on_the_batch_is_refused(cascade_folde
 
 @pytest.mark.parametrize("verb", [export, tune])
 def test_half_a_request_is_refused(verb, tmp_path):
-    with pytest.raises(UserError, match="Give a cascade folder, or all of --first_tier, --second_tier"):
-        verb(first_tier=str(tmp_path))
+    with pytest.raises(UserError, match="Give a cascade folder, or all of --tiers, "):
+        verb(tiers=[str(tmp_path)])
     with pytest.raises(UserError, match="Give a cascade folder"):
         verb()
 

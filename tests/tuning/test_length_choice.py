@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from tangodistill.cascade.confidence import confidence
-from tangodistill.tuning.length_choice import cheapest_first_tier
-from tangodistill.tuning.tier_pair import TierPair
+from tangodistill.tuning.length_choice import cheapest_deferring_tier
+from tangodistill.tuning.tier_set import TierSet
 from tangodistill.tuning.tuned import Timing
 
 N, KEEP = 80, 0.95
 SECOND = Timing(2, "torch-fp32", 1, 4, throughput_batch1_per_s=50.0, throughput_best_batch_per_s=100.0)
 
 
-class Answered(TierPair):
+class Answered(TierSet):
     """A pair whose engines are the outputs that they would give."""
 
     def engine(self, tier, key, threads=None):
@@ -56,7 +56,7 @@ def test_it_is_not_the_fastest_but_the_cheapest_in_a_cascade(speeds):
     keys = ["torch-fp32@1-0.1", "torch-fp32@1-0.5", "torch-fp32"]
     pair = label_pair(dict(zip(keys, (0.1, 1.5, 2.5), strict=True)))
     first = [Timing(1, key, 1, 1, each, each) for key, each in zip(keys, speeds, strict=True)]
-    best = cheapest_first_tier(pair, first, SECOND, KEEP)
+    best = cheapest_deferring_tier(pair, first, SECOND, KEEP)
     costs = [cost_by_hand(pair, timing) for timing in first]
     found = [(each.deferral_rate, each.cascade_ms, each.cascade_best_batch_ms) for each in first]
     assert found == [pytest.approx(cost) for cost in costs]
@@ -75,6 +75,6 @@ def test_spans_are_compared_by_their_grades():
     )
     pair = Answered((), "f1", ["where"] * 4, contexts, gold, tiers=tiers, exported=(), max_length=None)
     first = [Timing(1, "torch-fp32@0.5", 1, 1, 200.0, 200.0), Timing(1, "torch-fp32", 1, 1, 100.0, 100.0)]
-    assert cheapest_first_tier(pair, first, SECOND, 1.0) is first[1]
+    assert cheapest_deferring_tier(pair, first, SECOND, 1.0) is first[1]
     assert [timing.deferral_rate for timing in first] == [0.75, 0.25]
     assert first[1].cascade_ms == pytest.approx(10 + 20 / 4)

@@ -22,7 +22,7 @@ from tangodistill.tuning.agreements import accepted
 from tangodistill.tuning.choose import choose
 from tangodistill.tuning.export import export
 from tangodistill.tuning.length_front import RECORD
-from tangodistill.tuning.tier_pair import TierPair
+from tangodistill.tuning.tier_set import TierSet
 from tangodistill.tuning.tune import tune
 from tangodistill.tuning.tuned import Timing, tuned_for_this_cpu
 from tangodistill.user_error import UserError
@@ -120,13 +120,13 @@ def test_the_search_of_other_weights_is_refused(folder):
 
 
 def test_a_format_is_refused_in_one_configuration_alone(folder, monkeypatch):
-    outputs = TierPair.outputs
+    outputs = TierSet.outputs
 
     def broken(pair, engine, *size):
         wrong = engine.name == "openvino" and engine.length_configuration == tuple(SHORT)
         return outputs(pair, engine, *size) * (-1 if wrong else 1)
 
-    monkeypatch.setattr(TierPair, "outputs", broken)
+    monkeypatch.setattr(TierSet, "outputs", broken)
     monkeypatch.setattr(exporting, "_write_graphs", lambda *_: {})  # they are there
     (folder / RECORD).write_text(json.dumps({"settings": {"model": "m"}, "front": FRONT}))
     export(str(folder), formats=["openvino-fp32"], lengths=str(folder))
