@@ -113,7 +113,10 @@ def overview() -> str:
     )
 
 
-def _say_next(subject: str, result: Path) -> None:
+def _say_next(subject: str, result: Path | None) -> None:
+    if result is None:
+        print("Result: none. trainer.fast_dev_run tries a stage out and writes nothing.")
+        return
     print(f"Result: {result}")
     told = NEXT.get(subject) or (VERBS[subject].next if subject in VERBS else "")
     if told:

@@ -21,8 +21,8 @@ PROGRAM = "python -m tangodistill"
 YES_OR_NO = ("true", "false", "yes", "no")
 
 
-def execute(verb: str, arguments: list[str], alone: bool = True) -> tuple[str, Path]:
-    """Runs a verb other than `run`; returns what it worked on, and where the result lies.
+def execute(verb: str, arguments: list[str], alone: bool = True) -> tuple[str, Path | None]:
+    """Runs a verb other than `run`; returns what it worked on, and where the result lies, None where it wrote none.
 
     Args: `alone`: it holds its output folder itself; that of a stage lies in the one that `run` holds.
     """
@@ -30,7 +30,8 @@ def execute(verb: str, arguments: list[str], alone: bool = True) -> tuple[str, P
     refuse_overridden_flags(verb, arguments)
     if VERBS[verb].trains:
         trained = _trainer_cli(verb, arguments, alone=alone)
-        return type(trained.model).__name__, Path(trained.trainer.default_root_dir)
+        folder = None if trained.trainer.fast_dev_run else Path(trained.trainer.default_root_dir)
+        return type(trained.model).__name__, folder
     if VERBS[verb].word and arguments and not arguments[0].startswith("-"):
         arguments = [f"--{VERBS[verb].word}", *arguments]
     function, parser = _function_parser(verb)

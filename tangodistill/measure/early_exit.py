@@ -107,6 +107,7 @@ class EarlyExitMeasurement:
         """
         for row in track(np.flatnonzero(~self.sample.timed), "DeeBERT on the texts that aren't timed"):
             self._every_exit(row)
+        check_exits(self.logits, self.engine.facts.source)
         second_batch = self._best_batch(self.second)
         exits_s, answers, second_only_s = self.seconds, self.logits.argmax(axis=2), float(second_s.sum())
         labels, given = (
@@ -199,3 +200,13 @@ class EarlyExitMeasurement:
 
     def _answer(self, batch_size: int) -> np.ndarray:
         return self.engine.outputs(self.timed.texts, self.timed.pairs, batch_size, self.padded)
+
+
+def check_exits(logits: np.ndarray, source: str) -> None:
+    """Raises UserError for the first row and exit of logits (n, exits, classes) that is not finite."""
+    wrong = np.argwhere(~np.isfinite(logits).all(axis=2))
+    if len(wrong):
+        row, place = wrong[0]
+        raise UserError(
+            f"row {row}: exit {place + 1} of {source} gave no finite numbers (nan or infinity), so there is no answer."
+        )

@@ -202,3 +202,8 @@ def test_stage_files_as_the_readme_names_them_are_found_from_anywhere(monkeypatc
     own.mkdir(parents=True)
     (own / "lengths.yaml").write_text("{transfer_set: mine, teacher: t, output: o}")
     assert refused("label", "--config", "recipes/squad/lengths.yaml").startswith("mine is no finished transfer set")
+
+
+def test_a_stage_that_is_tried_out_names_no_result(capsys):
+    cli._say_next("TeacherModule", None)
+    assert capsys.readouterr().out == "Result: none. trainer.fast_dev_run tries a stage out and writes nothing.\n"

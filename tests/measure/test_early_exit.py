@@ -12,6 +12,7 @@ from tangodistill.data.splits import load_roles
 from tangodistill.engines.early_exit import EarlyExitEngine
 from tangodistill.latency import sample
 from tangodistill.measure import CascadeData, CascadeModule
+from tangodistill.measure.early_exit import check_exits
 from tangodistill.report.run_files import read_measured
 from tangodistill.user_error import UserError
 
@@ -95,3 +96,14 @@ def test_a_folder_without_off_ramps_is_refused(teacher, student, dataset, tmp_pa
     module = CascadeModule([str(student), str(teacher)], early_exit=str(teacher))
     with pytest.raises(UserError, match="no off-ramps to leave by"):
         trainer(tmp_path).validate(module, CascadeData(dataset), verbose=False)
+
+
+def test_an_exit_without_finite_numbers_is_named():
+    logits = np.zeros((3, 2, 2), np.float32)
+    check_exits(logits, "runs/sst2/deebert")
+    logits[1, 1, 0] = np.nan
+    with pytest.raises(UserError) as error:
+        check_exits(logits, "runs/sst2/deebert")
+    assert str(error.value) == (
+        "row 1: exit 2 of runs/sst2/deebert gave no finite numbers (nan or infinity), so there is no answer."
+    )
