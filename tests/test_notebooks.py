@@ -72,7 +72,7 @@ def quickstart(tmp_path_factory):
         "right": "right",
         "tiers": "[prediction.tier for prediction in at_each.values()]",
         "before": "before",
-        "after": "predictor.threshold",
+        "after": "float(predictor.thresholds[0])",
         "now_deferred": "(predictions['tier'] == 2).mean()",
     }
     return folder, *execute(QUICKSTART, folder, parameters, shown)

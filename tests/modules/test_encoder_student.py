@@ -173,7 +173,7 @@ def test_what_cannot_be_done_is_told(settings, message, inputs, dataset, labelle
 
 def test_every_engine_serves_the_folder_with_the_same_answers(cut, whole, dataset, tmp_path):
     output = export(
-        first_tier=str(cut), second_tier=str(whole), dataset=dataset, output=str(tmp_path / "export"),
+        tiers=[str(cut), str(whole)], dataset=dataset, output=str(tmp_path / "export"),
         formats=["onnxruntime-fp32", "openvino-fp32"],
     )  # fmt: skip
     texts = load_roles(dataset).report["text"][:]

@@ -231,12 +231,12 @@ def test_an_old_record_is_read(folder):
     for tier in content["tiers"]:
         del tier["length_configuration"]
     path.write_text(json.dumps(content))
-    assert CascadePredictor.from_pretrained(folder).threshold == 0.88
+    assert CascadePredictor.from_pretrained(folder).thresholds.tolist() == [np.float32(0.88)]
 
 
 @pytest.mark.parametrize("keep", [0.0, 1.01])
 def test_more_than_all_cannot_be_kept(folder, keep):
-    with pytest.raises(UserError, match="target_keep is a share of the second tier's metric, above 0 and at most 1"):
+    with pytest.raises(UserError, match="target_keep is a share of the last tier's metric, above 0 and at most 1"):
         tune(str(folder), target_keep=keep)
 
 

@@ -92,7 +92,7 @@ def test_a_swapped_tier_serves_once_it_was_tuned_and_chosen(folder, tuned, texts
     cascade = CascadePredictor.from_pretrained(folder)
     assert np.mean([answer.tier == 2 for answer in cascade.predict(texts)]) <= 0.5
     rows = pd.read_parquet(folder / "calibration_predictions.parquet")
-    np.testing.assert_allclose(np.stack(rows["tier1_logits"]), cascade.first.engine.outputs(texts), atol=1e-5)
+    np.testing.assert_allclose(np.stack(rows["tier1_logits"]), cascade.tiers[0].engine.outputs(texts), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
@@ -253,7 +253,7 @@ def test_answers_are_known_by_their_own_file(folder, tuned, texts):
     tuned(folder, key="torch-fp32")
     choose(str(folder), defer=0.5)
     rows = pd.read_parquet(folder / "calibration_predictions.parquet")
-    outputs = CascadePredictor.from_pretrained(folder).first.engine.outputs(texts)
+    outputs = CascadePredictor.from_pretrained(folder).tiers[0].engine.outputs(texts)
     np.testing.assert_allclose(np.stack(rows["tier1_logits"]), outputs, rtol=0, atol=1e-5)
 
 
@@ -263,6 +263,8 @@ def earlier(folder):
     path = folder / "cascade.json"
     record = json.loads(path.read_text())
     del record["calibrated"], record["tuned_on"]
+    (point,) = record.pop("points")
+    record["thresholds"] = dict(zip(point["keys"], point["thresholds"], strict=True))
     record |= {"format_version": 1, "cpu": "AMD EPYC", "calibrated_with": ["torch-fp32", "torch-fp32"]}
     path.write_text(json.dumps(record))
     for name in ("calibration_predictions", "predictions", "batch_times", "operating_points"):
@@ -279,7 +281,7 @@ def test_a_folder_of_an_earlier_version_serves(earlier, texts, capsys):
     choose(str(earlier), defer=0.5)
     assert "The report role was measured on a CPU that is not recorded; this is " in capsys.readouterr().out
     record = json.loads((earlier / "cascade.json").read_text())
-    assert record["format_version"] == 2 and record["calibrated"]["cpu"] == here.cpu_identity()
+    assert record["format_version"] == 3 and record["calibrated"]["cpu"] == here.cpu_identity()
 
 
 def test_engines_that_an_earlier_version_changed_are_noticed(earlier):
@@ -294,7 +296,7 @@ def test_a_lower_precision_of_an_earlier_version_is_chosen_anew(earlier):
     path = earlier / "cascade.json"
     record = json.loads(path.read_text())
     record["tiers"][0]["precision"], record["calibrated_with"] = "bf16", ["torch-bf16", "torch-fp32"]
-    path.write_text(json.dumps({**record, "points": [{"keys": ["torch-bf16"], "thresholds": [0.9]}]}))
+    path.write_text(json.dumps({**record, "thresholds": {"torch-bf16": 0.9}}))
     with pytest.raises(UserError, match="its threshold was chosen in bf16 on a CPU that is not recorded; this is"):
         CascadePredictor.from_pretrained(earlier)
 
