@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
 from tangodistill.cascade.gates import Gates
 from tangodistill.cascade.outcomes import ClassOutcomes
-
 from tangodistill.metrics import METRICS
 
 SCIKIT_LEARN_THRESHOLDS = 200
