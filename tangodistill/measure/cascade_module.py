@@ -157,10 +157,10 @@ class CascadeModule(L.LightningModule):
         return load_engine(folder, name, precision, self.task.max_length, choice.threads, lengths)
 
     def _timed_engines(self) -> TimedEngines:
-        second = self.engines[1]
+        last = self.engines[-1]
         if self.choices is None:
-            return TimedEngines(self.engines, second, second, self.readout, None)
-        fastest, loaded = fastest_alone_here(self.tuned), {(self.choices[1].key, self.choices[1].threads): second}
+            return TimedEngines(self.engines, last, last, self.readout, None)
+        fastest, loaded = fastest_alone_here(self.tuned), {(self.choices[-1].key, self.choices[-1].threads): last}
         for choice in fastest.values():
             setting = choice.key, choice.threads
             loaded[setting] = loaded.get(setting) or self.readout.of(self._tuned_engine(choice))[0]

@@ -1,4 +1,4 @@
-"""One measurement of a cascade: both tiers timed, every threshold swept, one chosen and run for real."""
+"""One measurement of a cascade: its tiers timed, every threshold swept, one chosen and run for real."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +51,8 @@ class CascadeMeasurement:
     """What is measured, and how often."""
 
     engines: TimedEngines
-    folders: tuple[str, str]
-    """Of the two tiers."""
+    folders: tuple[str, ...]
+    """Of the tiers, cheapest first."""
     exported: str | None
     """Folder with their graphs for other engines."""
     others: list[str]
@@ -71,7 +71,7 @@ class CascadeMeasurement:
     seed: int
     """Of the roles."""
     score: str
-    """Of the first tier's confidence."""
+    """Of the confidence of every tier but the last."""
     selection: ScoredExamples
     """Of the role that `export` and `tune` choose on."""
 
@@ -83,22 +83,22 @@ class CascadeMeasurement:
         with watch:
             times = time_tiers(engines, roles, self.repeats, beside.runs)
         points = {
-            role: operating_points(roles[role].outcomes, roles[role].confidence, times.timing(role)) for role in ROLES
+            role: operating_points(roles[role].outcomes, roles[role].confidences, times.timing(role)) for role in ROLES
         }
         on_calibration = choose(points["calibration"], self.target, metric, self.task.metric_title)
-        chosen = point_at(points["report"], on_calibration.threshold, metric)
+        chosen = point_at(points["report"], on_calibration.thresholds, metric)
         record = self._record(times.best, chosen)
         write_cascade(folder, record, self.folders, self.exported)
         record.calibrated = setup_here(folder, record)
         write_record(folder, record)
         with watch:
             point = self._run_for_real(folder, engines, roles["report"], chosen, times)
-            stands_beside = beside.finish(folder, times.beside_s, roles["report"].outcomes.tier_score(2, metric))
+            stands_beside = beside.finish(folder, times.beside_s, _last_score(roles["report"], metric))
         disturbed = [f"{way}, run for real" for way, run in point["runs"].items() if run["under_load"]]
         under_load = [*times.under_load, *disturbed, *beside.under_load]
         summary = {
             **self._about(roles, protocol),
-            "tiers": [self._tier(tier, roles, times, record) for tier in (1, 2)],
+            "tiers": [self._tier(tier, roles, times, record) for tier in range(1, len(engines.tiers) + 1)],
             **self._swept(roles, times, points, chosen),
             "reference": references(engines, times.sizes, points["report"], point["runs"]),
             "timed": {role: len(times.samples[role].rows) for role in ROLES},
@@ -136,7 +136,7 @@ class CascadeMeasurement:
     def _beside(self, report: RoleAnswers, padded: bool) -> Neighbours:
         if self.early_exit is None and self.dynamic is None:
             return Neighbours()
-        second = TorchEngine.load(self.folders[1], max_length=self.task.max_length)
+        second = TorchEngine.load(self.folders[-1], max_length=self.task.max_length)
         sample = timed_texts(report.texts, report.pairs)
         return Neighbours(
             second=OneByOne(second, report, sample, padded),
@@ -169,9 +169,9 @@ class CascadeMeasurement:
         return {
             **summarise(points["report"], report.outcomes, times.timing("report"), *wanted),
             "chosen_with_confidence": chosen_with_confidence(
-                points["report"], calibration.outcomes, calibration.calibration_set, *wanted, chosen.threshold
+                points["report"], calibration.outcomes, calibration.calibration_set, *wanted, chosen.thresholds
             ),
-            "calibration_of_tier1": calibration_of(report.right, report.confidence),
+            "calibration_of_tier1": calibration_of(report.right, report.confidences[0]),
         }
 
     def _tier(
@@ -215,7 +215,7 @@ class CascadeMeasurement:
             label_names=list(self.task.label_names),
             tiers=tiers,
             score=self.score,
-            points=[OperatingPoint([self.engines.tiers[0].key], [chosen.threshold])],
+            points=[OperatingPoint([engine.key for engine in self.engines.tiers[:-1]], list(chosen.thresholds))],
             tuned_on=cpu_identity(),
         )
 
@@ -228,13 +228,13 @@ class CascadeMeasurement:
         timing = timing_of(part, times.batches, times.best)
         cascade, padded = CascadePredictor.from_pretrained(folder), engines is not self.engines
         if padded:
-            cascade = serving(engines.tiers, engines.readout, paired, times.best, chosen.threshold)
+            cascade = serving(engines.tiers, engines.readout, paired, times.best, chosen.thresholds)
         second_only = {
             "batch1": alone(engines.single, engines.readout, paired),
             "best_batch": alone(engines.batched, engines.readout, paired, times.sizes[REFERENCE_TIER]),
         }
         runs = run_for_real(cascade, second_only, timed, timing, self.task.metric, self.repeats)
-        deferred = timed.confidence < np.float32(chosen.threshold)
+        to_last = timed.stops(np.float32(chosen.thresholds)) == len(engines.tiers) - 1
         scale, in_batches = len(report) / len(timed), runs["best_batch"]
         point = {
             "target": str(self.target),
@@ -246,7 +246,7 @@ class CascadeMeasurement:
             "measured_speedup_batch1": runs["batch1"]["speedup"],
             "measured_speedup_best_batch": in_batches["speedup"],
             "unsteady": any(run["unsteady"] for run in runs.values()),
-            "tokens_per_text": None if padded else tokens_run(engines.tiers[1], timed, deferred, times.best[1]),
+            "tokens_per_text": None if padded else tokens_run(engines.tiers[-1], timed, to_last, times.best[-1]),
         }
         for warning in (time_gap(point), different_answers(runs)):
             if warning:
@@ -264,6 +264,10 @@ class CascadeMeasurement:
             outputs = engine.outputs(report.texts, report.pairs, METRIC_PASS_BATCH)[:, columns]
             settings.append({"name": Path(folder).name, "metrics": report.scores(outputs)})
         return settings
+
+
+def _last_score(role: RoleAnswers, metric: str) -> float:
+    return role.outcomes.tier_score(role.outcomes.tiers, metric)
 
 
 def _scores(role: RoleAnswers, tier: int) -> dict[str, float]:

@@ -17,7 +17,7 @@ from tangodistill.progress import Progress
 
 @dataclass(frozen=True)
 class RealRun:
-    """The cascade and the second tier alone, run over the n timed examples in one way of use."""
+    """The cascade and the last tier alone, run over the n timed examples in one way of use."""
 
     n: int
     predicted_s: float
@@ -27,7 +27,7 @@ class RealRun:
     passes_s: dict[str, list[float]]
     """Each pass of `cascade` and `second_only`."""
     speedup: float
-    """Measured, of the second tier alone at its fastest setting for this way of use."""
+    """Measured, of the last tier alone at its fastest setting for this way of use."""
     metric_value: float
     """Of the answers that the timed run gave."""
     scored_metric_value: float
@@ -51,16 +51,14 @@ def run_for_real(
 
     Args:
         cascade: at the chosen threshold.
-        second_only: by way of use, the second tier alone.
+        second_only: by way of use, the last tier alone.
         timed: the examples that are timed.
         timing: of them.
     """
-    deferred = timed.confidence < cascade.thresholds[0]
-    expected = np.where(deferred[:, None], timed.outputs[1], timed.outputs[0])
-    predicted_s = {
-        "batch1": float((timing.tiers[0].example_s + np.where(deferred, timing.tiers[1].example_s, 0.0)).sum()),
-        "best_batch": float(best_batch_time_s(np.array([[deferred.sum()]]), timing)[0]),
-    }
+    used = [tier.number for tier in cascade.tiers]
+    timed, timing = timed.of_tiers(used), timing.subset(used)
+    stops = timed.stops(cascade.thresholds)
+    expected, predicted_s = timed.answered(stops), _predicted_s(stops, timing)
     found = {}
     for way, run in (("batch1", _one_at_a_time), ("best_batch", _in_batches)):
         contenders = {"cascade": cascade, "second_only": second_only[way]}
@@ -86,10 +84,18 @@ def run_for_real(
     return found
 
 
+def _predicted_s(stops: np.ndarray, timing: Timing) -> dict[str, float]:
+    """By way of use, seconds of n examples that stop at tiers (n,), from 0."""
+    reaching = [stops >= place for place in range(len(timing.tiers))]
+    one_by_one = sum(tier.example_s[rows].sum() for tier, rows in zip(timing.tiers, reaching, strict=True))
+    counts = np.array([[rows.sum() for rows in reaching[1:]]])
+    return {"batch1": float(one_by_one), "best_batch": float(best_batch_time_s(counts, timing)[0])}
+
+
 def references(
     engines: TimedEngines, sizes: Mapping[int, int], points: Mapping[str, np.ndarray], runs: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """By way of use: the second tier alone at its fastest setting for it, which speedups are against.
+    """By way of use: the last tier alone at its fastest setting for it, which speedups are against.
 
     Args: `sizes` best batch sizes; `points` of the report role; `runs` from `run_for_real`.
     """

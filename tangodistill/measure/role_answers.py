@@ -1,4 +1,4 @@
-"""Both tiers' answers to the examples of one role: labels, or spans of contexts."""
+"""All tiers' answers to the examples of one role: labels, or spans of contexts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tangodistill.cascade.calibration_set import CalibrationSet
+from tangodistill.cascade.columns import column, gate_columns
+from tangodistill.cascade.gates import Gates
 from tangodistill.cascade.graded import mean_score
 from tangodistill.cascade.outcomes import GRADES, ClassOutcomes, Outcomes, outcomes_of
 from tangodistill.predictor.answers import Prediction, Readout, SpanPrediction, check_finite
@@ -17,12 +19,12 @@ from tangodistill.predictor.answers import Prediction, Readout, SpanPrediction, 
 
 @dataclass
 class RoleAnswers(ABC):
-    """Both tiers' outputs for n examples."""
+    """K tiers' outputs for n examples."""
 
     example_ids: list[str]
     texts: list[str]
     pairs: list[str] | None
-    outputs: tuple[np.ndarray, np.ndarray]
+    outputs: tuple[np.ndarray, ...]
     """(n, k) float32 of each tier: logits in the task's label order, or spans."""
     readout: Readout
     groups: list[int]
@@ -37,14 +39,22 @@ class RoleAnswers(ABC):
         """How good the answers are."""
 
     @property
-    def confidence(self) -> np.ndarray:
-        """(n,) float32 of the first tier."""
-        return self.readout.confidence(self.outputs[0])
+    def confidences(self) -> np.ndarray:
+        """(K - 1, n) float32 of every tier but the last."""
+        return np.stack([self.readout.confidence(outputs) for outputs in self.outputs[:-1]])
+
+    def stops(self, thresholds: np.ndarray) -> np.ndarray:
+        """(n,) the tier, from 0, whose answer stands at thresholds (K - 1,)."""
+        return Gates(self.confidences).stops(thresholds)
+
+    def answered(self, stops: np.ndarray) -> np.ndarray:
+        """(n, k) the outputs of the tiers, from 0, that answer the examples."""
+        return np.stack(self.outputs)[stops, np.arange(len(self))]
 
     @property
     def calibration_set(self) -> CalibrationSet:
         """What thresholds are certified on."""
-        return CalibrationSet(self.confidence, self.readout.thresholds, self.groups)
+        return CalibrationSet(self.confidences, self.readout.thresholds, self.groups)
 
     @property
     @abstractmethod
@@ -61,7 +71,7 @@ class RoleAnswers(ABC):
 
     @abstractmethod
     def answer_columns(self) -> dict[str, Any]:
-        """What was right, and what both tiers answered, (n,) each."""
+        """What was right, and what the tiers answered, (n,) each."""
 
     def part(self, rows: np.ndarray) -> tuple[list[str], list[str] | None]:
         """Texts and second sides of some rows."""
@@ -74,6 +84,10 @@ class RoleAnswers(ABC):
         own = {"texts": texts, "pairs": pairs, "outputs": tuple(each[rows] for each in self.outputs)}
         return replace(self, example_ids=ids, groups=groups, **own, **self._selected(rows))
 
+    def of_tiers(self, numbers: Sequence[int]) -> Self:
+        """The answers of some of the tiers, numbered from 1."""
+        return replace(self, outputs=tuple(self.outputs[number - 1] for number in numbers))
+
     @abstractmethod
     def _selected(self, rows: np.ndarray) -> dict[str, Any]:
         """What was right for the examples of the given indices."""
@@ -85,7 +99,8 @@ class RoleAnswers(ABC):
     def frame(self, times_s: Mapping[str, np.ndarray]) -> pd.DataFrame:
         """The rows of predictions.parquet; `times_s` its columns (n,) of times at batch 1."""
         names = {"example_id": self.example_ids, "group": self.groups}
-        return pd.DataFrame({**names, **self.answer_columns(), "confidence": self.confidence, **times_s})
+        sure = gate_columns("confidence", self.confidences.T)
+        return pd.DataFrame({**names, **self.answer_columns(), **sure, **times_s})
 
 
 @dataclass
@@ -124,7 +139,8 @@ class LabelAnswers(RoleAnswers):
         return np.eye(len(names), dtype=np.float32)[[names.index(each.label) for each in predictions]]
 
     def answer_columns(self) -> dict[str, Any]:
-        return {"label": self.labels, "tier1_logits": list(self.outputs[0]), "tier2_logits": list(self.outputs[1])}
+        tiers = {column(tier, "logits"): list(outputs) for tier, outputs in enumerate(self.outputs, 1)}
+        return {"label": self.labels, **tiers}
 
 
 @dataclass
@@ -136,7 +152,8 @@ class SpanAnswers(RoleAnswers):
 
     @cached_property
     def _graded(self) -> dict[str, Any]:
-        return self._columns(1, self.outputs[0]) | self._columns(2, self.outputs[1])
+        tiers = [self._columns(tier, outputs) for tier, outputs in enumerate(self.outputs, 1)]
+        return {name: values for own in tiers for name, values in own.items()}
 
     def _columns(self, tier: int, outputs: np.ndarray) -> dict[str, Any]:
         return self.readout.columns(tier, outputs, self.pairs, self.gold)
@@ -170,7 +187,8 @@ def joined(batches: list[dict[str, Any]], readout: Readout, positive: int = 1) -
     """The batches of one role as one; `positive` the class of two that F1 is of."""
     columns = ("example_ids", "texts", "pairs", "groups")
     ids, texts, pairs, groups = ([x for batch in batches for x in batch[name] or ()] for name in columns)
-    outputs = tuple(np.concatenate([batch["outputs"][tier] for batch in batches]) for tier in (0, 1))
+    tiers = range(len(batches[0]["outputs"]))
+    outputs = tuple(np.concatenate([batch["outputs"][tier] for batch in batches]) for tier in tiers)
     for tier, found in enumerate(outputs, 1):
         check_finite(found, tier)
     if "gold" in batches[0]:

@@ -1,4 +1,4 @@
-"""Timing both tiers of a cascade as they are served on this machine, from raw text to answer."""
+"""Timing the tiers of a cascade as they are served on this machine, from raw text to answer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -27,11 +27,12 @@ WARMUP = 10  # examples before each engine's first timed pass
 
 @dataclass(frozen=True)
 class TimedEngines:
-    """The cascade's engines, and the second tier's fastest ones without a cascade."""
+    """The cascade's engines, and the last tier's fastest ones without a cascade."""
 
-    tiers: tuple[Engine, Engine]
+    tiers: tuple[Engine, ...]
+    """Cheapest first."""
     single: Engine
-    """Of the second tier, the fastest for one example at a time."""
+    """Of the last tier, the fastest for one example at a time."""
     batched: Engine
     """And for batches."""
     readout: Readout
@@ -46,15 +47,16 @@ class TimedEngines:
 
     @property
     def in_batches(self) -> dict[int, Engine]:
-        """Tier -> engine; the reference where it isn't the second tier just as it runs in the cascade."""
+        """Tier -> engine; the reference where it isn't the last tier just as it runs in the cascade."""
         engines = dict(enumerate(self.tiers, 1))
-        same = self.batched is engines[2] and (self.sizes is None or self.sizes[REFERENCE_TIER] == self.sizes[2])
+        last = len(engines)
+        same = self.batched is engines[last] and (self.sizes is None or self.sizes[REFERENCE_TIER] == self.sizes[last])
         return engines if same else {**engines, REFERENCE_TIER: self.batched}
 
 
 @dataclass
 class TierTimes:
-    """What both tiers took on the examples of each role."""
+    """What the tiers took on the examples of each role."""
 
     frames: dict[str, pd.DataFrame]
     """By role, the rows of predictions.parquet."""
@@ -72,14 +74,14 @@ class TierTimes:
     @property
     def best(self) -> list[int]:
         """Each tier's best batch size."""
-        return [self.sizes[tier] for tier in (1, 2)]
+        return [size for tier, size in sorted(self.sizes.items()) if tier != REFERENCE_TIER]
 
     def timing(self, role: str) -> Timing:
         return timing_of(self.frames[role], self.batches, self.best)
 
 
 def time_tiers(engines: TimedEngines, roles: Mapping[str, RoleAnswers], repeats: int, beside: Runs) -> TierTimes:
-    """Time both tiers one example at a time on a sample of every role, and in batches on that of the report role.
+    """Time the tiers one example at a time on a sample of every role, and in batches on that of the report role.
 
     Args: `beside`: by name, calls that get passes of their own over the report role's sample, interleaved likewise.
     """
@@ -130,7 +132,7 @@ def _batch_times(
             best = dict(engines.sizes)
             sizes = {tier: best[int(tier)] for tier in served}
             times = time_batch_sizes(served, sizes, len(timed), repeats, progress.advance)
-    best.setdefault(REFERENCE_TIER, best[2])
+    best.setdefault(REFERENCE_TIER, best[len(engines.tiers)])
     one_by_one, loaded = ServedTimes.of(passes.seconds, len(engines.tiers)), any(map(is_turn, passes.under_load))
     single = [
         BatchTime(str(tier), 1, repeat, len(timed), float(seconds), loaded)

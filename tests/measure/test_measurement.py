@@ -99,7 +99,7 @@ def test_a_time_is_that_of_the_whole_call_and_of_the_engines_that_were_tuned_for
     timing = times.timing("report")
     assert timing.reference.best_batch_s == pytest.approx(3.0 * np.ceil(N / 8) + characters.sum() + N * ANSWER_S)
     assert N * timing.tiers[0].best_batch_s == pytest.approx(0.5 * N / 4 + characters.sum() + N * ANSWER_S)
-    points = operating_points(answers.outcomes, answers.confidence, timing)
+    points = operating_points(answers.outcomes, answers.confidences, timing)
     second_only = {name: column[-1] for name, column in points.items()}
     assert second_only["time_s"] == pytest.approx(frame["second_only_time_s"].sum())
     assert second_only["time_best_batch_s"] == timing.reference.best_batch_s
@@ -137,7 +137,7 @@ def test_a_sample_is_timed_and_stands_for_all(clock, monkeypatch):
     assert set(engines.single.asked) == {answers.texts[row] for row in rows}
     assert set(times.batches["n"]) == {20} and times.beside_s["beside"].shape == (N,)
     characters = np.array([len(text) for text in answers.texts]) / 1000
-    for part in (np.ones(N, bool), answers.confidence < np.float32(0.6)):  # the deferred are no random part
+    for part in (np.ones(N, bool), answers.confidences[0] < np.float32(0.6)):  # the deferred are no random part
         assert frame["tier2_time_s"][part].mean() == pytest.approx((4.0 + characters[part]).mean(), rel=0.01)
 
 
@@ -152,8 +152,8 @@ def test_the_chosen_point_is_run_in_both_ways_and_its_own_answers_are_scored(
     rows = times.samples["report"].rows
     part = answers.select(rows)
     timing = timing_of(times.frames["report"].iloc[rows], times.batches, times.best)
-    threshold = float(np.median(part.confidence))
-    deferred = part.confidence < np.float32(threshold)
+    threshold = float(np.median(part.confidences[0]))
+    deferred = part.confidences[0] < np.float32(threshold)
     cascade = serving(engines.tiers, READOUT, False, times.best, threshold)
     second_only = {
         "batch1": alone(engines.single, READOUT, False),
@@ -181,7 +181,7 @@ def test_the_chosen_point_is_run_in_both_ways_and_its_own_answers_are_scored(
     else:
         assert told is None
 
-    points = operating_points(answers.outcomes, answers.confidence, times.timing("report"))
+    points = operating_points(answers.outcomes, answers.confidences, times.timing("report"))
     found = references(engines, times.sizes, points, runs)
     assert [(each["engine"], each["batch_size"]) for each in found.values()] == [("c", 1), ("d", 8)]
     assert found["batch1"]["throughput_per_s"] == pytest.approx(N / found["batch1"]["seconds"])
