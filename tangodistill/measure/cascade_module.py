@@ -34,7 +34,7 @@ from tangodistill.user_error import UserError
 
 
 class CascadeModule(L.LightningModule):
-    """Two tier folders whose validation loop runs both once over the data and sweeps every threshold.
+    """Tier folders whose validation loop runs all once over the data and sweeps every threshold.
 
     The threshold is chosen on the calibration role; every published number is on the report role. Times are taken
     after the metric pass, from raw text to label, on the engines that ``CascadePredictor`` serves with.
@@ -71,6 +71,11 @@ class CascadeModule(L.LightningModule):
     ):
         super().__init__()
         self.folders, self.exported, self.tuned = tuple(map(str, tier_folders(tiers))), exported, tuned
+        if len(self.folders) > 2:
+            raise UserError(
+                f"tiers names {len(self.folders)} folders. More than two are served and exported, but not yet measured: "
+                "give the student and the teacher."
+            )
         self.others = other_first_tiers or []
         self.early_exit, self.dynamic = early_exit, dynamic
         self.target = Target("keep", target_keep)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tangodistill.cascade.columns import gate_columns
 from tangodistill.cascade.timing import REFERENCE
 from tangodistill.engines.engine import Engine
 from tangodistill.engines.engine_key import split_key
@@ -24,7 +25,7 @@ from tangodistill.user_error import UserError
 
 
 def recalibrate(folder: Path, record: CascadeRecord, setup: Setup) -> None:
-    """Rewrite calibration_predictions.parquet: each text through both tiers, and a sample of them timed one at a time.
+    """Rewrite calibration_predictions.parquet: each text through all tiers, and a sample of them timed one at a time.
 
     Args: `setup` of the record here.
 
@@ -35,16 +36,18 @@ def recalibrate(folder: Path, record: CascadeRecord, setup: Setup) -> None:
     if "text" not in rows:
         raise UserError(f"{folder}/calibration_predictions.parquet holds no texts. Run the cascade stage again.")
     texts, pairs = rows["text"].tolist(), rows["text_pair"].tolist() if "text_pair" in rows else None
-    readout, engines = readout_of(record.label_names, record.score), []
+    readout = readout_of(record.label_names, record.score)
+    engines, confidences = [], []
     for number, tier in enumerate(track(record.tiers, "answer the calibration role"), 1):
         engine, columns = readout.of(recorded_engine(folder, tier))
         outputs = engine.outputs(texts, pairs, tier.batch_size)[:, columns]
         check_finite(outputs, number)
         rows = rows.assign(**readout.columns(number, outputs, pairs, rows.get("gold")))
-        if number == 1:
-            rows["confidence"] = readout.confidence(outputs)
+        if number < len(record.tiers):
+            confidences.append(readout.confidence(outputs))
         engines.append(engine)
     reference = readout.of(_reference(folder, record, fastest_alone_here(folder)["batch1"]))[0]
+    rows = rows.assign(**gate_columns("confidence", np.stack(confidences, axis=1)))
     rows = rows.assign(**_served_times(engines, reference, readout, texts, pairs))
     write_table(folder, "calibration_predictions", rows, setup)
 
@@ -70,7 +73,7 @@ def _served_times(
     rows = sample.rows
     timed_pairs = None if pairs is None else [pairs[i] for i in rows]
     runs = one_at_a_time(engines, reference, readout, [texts[i] for i in rows], timed_pairs)
-    with Progress("time both tiers", len(runs) * len(rows), timed=True) as progress:
+    with Progress("time the tiers", len(runs) * len(rows), timed=True) as progress:
         passes = time_each(runs, len(rows), repeats=1, between=progress.advance)
     if passes.under_load:
         print("Warning: other work took part of this machine, so the times are not to be trusted.")
