@@ -83,14 +83,14 @@ def parts(tmp_path_factory):
     return folder
 
 
-def run(name: str, out: Path, parts: Path, data: Path, teacher: Path, *more: str) -> None:
+def run(name: str, out: Path, parts: Path, data: Path, teacher: Path, *more: str, glove: bool = True) -> None:
     """Runs a whole shipped recipe with small settings."""
     stages = read_recipe(name).stages
     settings = [f"{stage.name}.{setting}" for stage in stages for setting in QUICK.get(stage.name, [])]
     for augment in (stage.config for stage in stages if stage.verb == "augment"):
         generators = [kind for kind in GENERATORS if get_key(augment, kind)]
         settings += [f"augment.{kind}.{each.format(parts=parts)}" for kind in generators for each in GENERATORS[kind]]
-    with_glove = [stage.name for stage in stages if get_key(stage.config, "model.glove")]
+    with_glove = [stage.name for stage in stages if glove and get_key(stage.config, "model.glove")]
     settings += [f"{stage}.model.glove={parts / 'glove.txt'}" for stage in with_glove]
     arguments = ["run", name, "--out", str(out), "--data", str(data), "--teacher", str(teacher)]
     assert cli.main([*arguments, *(word for setting in settings for word in ("--set", setting)), *more]) == 0
@@ -163,6 +163,14 @@ def test_sst2_with_a_trained_teacher_and_both_students(demo, parts, tmp_path, ca
     assert "test_labelled.tsv" in summary["split"]
     paper = json.loads((tmp_path / "sst2" / "cascade" / "paper" / "summary.json").read_text())
     assert paper["protocol"] == "paper"
+
+
+def test_custom_with_a_layer_of_an_encoder_as_the_student(parts, tmp_path):
+    data, student = write_table(parts / "two.csv"), {"pretrained": str(parts / "encoder"), "layers": [1], "lr": 2e-3}
+    module = {"class_path": "tangodistill.modules.EncoderStudentModule", "init_args": student}
+    out, more = tmp_path / "custom", without_loggers("custom")
+    run("custom", out, parts, data, parts / "encoder", *more, "--set", f"student.model={json.dumps(module)}", glove=False)
+    assert json.loads((out / "cascade" / "tier1" / "config.json").read_text())["num_hidden_layers"] == 1
 
 
 def test_custom_with_three_classes(parts, tmp_path):
