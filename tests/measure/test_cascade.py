@@ -188,7 +188,7 @@ def test_tier_folders_lie_beside_cascade_json(cascade):
 
 def test_engines_and_lengths_are_chosen_on_the_selection_role_alone(cascade, student, teacher, dataset):
     roles = load_roles(dataset)
-    of_stage = TierSet.of_stage(str(student), str(teacher), (student, teacher), dataset)
+    of_stage = TierSet.of_stage([str(student), str(teacher)], cascade, dataset)
     for pair in (of_stage, TierSet.of_cascade(cascade), TierSet.of_cascade(cascade / "paper")):
         assert pair.texts == roles.selection["text"][:] and list(pair.wanted) == roles.selection["label"][:]
     tested = pd.read_parquet(cascade / "calibration_predictions.parquet")["text"]
