@@ -10,9 +10,7 @@ import torch
 from torch.nn import functional as F
 
 
-def logit_mse(
-    student: torch.Tensor, teacher: torch.Tensor, weights: torch.Tensor | float = 1.0
-) -> torch.Tensor:
+def logit_mse(student: torch.Tensor, teacher: torch.Tensor, weights: torch.Tensor | float = 1.0) -> torch.Tensor:
     """Mean squared error of the logits: L = 1/(B·C) · Σ_b Σ_c (z^T_bc − z^S_bc)².
 
     Ba and Caruana 2014, "Do Deep Nets Really Need to be Deep?"; Tang et al. 2019, "Distilling Task-Specific Knowledge

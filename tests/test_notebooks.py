@@ -137,7 +137,9 @@ def test_the_quickstart_puts_another_operating_point_into_the_cascade(quickstart
     folder, values, notebook = quickstart
     record = json.loads((folder / "runs/own/cascade/cascade.json").read_text())
     assert values["before"] == pytest.approx(summary_of(folder)["chosen"]["threshold"])
-    assert [point["thresholds"] for point in record["points"]] == [[values["after"]]] and values["after"] < values["before"]
+    assert [point["thresholds"] for point in record["points"]] == [[values["after"]]] and values["after"] < values[
+        "before"
+    ]
     assert record["chosen"]["target"] == "defer at most 0.1 of the examples"
     assert values["now_deferred"] == pytest.approx(record["chosen"]["deferral_rate"])
 

@@ -9,9 +9,7 @@ from tangodistill.user_error import UserError
 PAPER_FOLDER = Path("runs/paper")
 
 
-def report(
-    run_folder: list[Path] | Path, output: Path | None = None, paper: bool = False, texts: bool = False
-) -> Path:
+def report(run_folder: list[Path] | Path, output: Path | None = None, paper: bool = False, texts: bool = False) -> Path:
     """`report RUN` writes one run's report; `report --paper RUN RUN ...` the paper's tables and figures of many runs.
 
     Args:

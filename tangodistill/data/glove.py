@@ -163,8 +163,8 @@ def _check_glove(path: Path, width: int | None) -> None:
     found = len(lines[1]) - 1  # the second line, as the first may be a header
     if width is not None and found != width:
         raise UserError(
-            f"{path}: its vectors are {found} wide, but {width} is wanted; give vectors of that width (GloVe's {width}d "
-            f"file), or set model.embedding_size to {found}"
+            f"{path}: its vectors are {found} wide, but {width} is wanted; give vectors of that width (GloVe's "
+            f"{width}d file), or set model.embedding_size to {found}"
         )
 
 

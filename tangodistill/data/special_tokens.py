@@ -50,7 +50,7 @@ class SpecialTokens:
 
 
 def with_meant(definition: str, tokens: Collection[str]) -> str:
-    """A tokenizer.json in which these special tokens are meant where a text spells them out, as masks in a transfer set.
+    """A tokenizer.json in which these special tokens are meant where a text spells them out: masks in a transfer set.
 
     To the Rust tokenizer they are then no special tokens, but words that are never split.
     """

@@ -1,4 +1,4 @@
-"""How many cores this process may keep busy: what containers, schedulers and the user allow, not what the machine has."""
+"""How many cores this process may keep busy: what containers, schedulers and the user allow, not all there are."""
 
 import math
 import os
@@ -49,7 +49,7 @@ def _asked_for() -> float:
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Folders of the process' own control groups that may limit its CPUs, and of those above, up to each mount point."""
+    """Folders of the process' own control groups that may limit its CPUs, and of those above up to each mount point."""
     paths = {}
     for line in _lines(root / "proc/self/cgroup"):  # "4:cpu,cpuacct:/docker/x", or of version 2 "0::/docker/x"
         _, controllers, path = line.split(":", 2)

@@ -61,7 +61,7 @@ def cpu_model() -> str:
 def cpu_identity() -> str:
     """The CPU by all that its answers in lower precisions and its times depend on: one name stands for many CPUs.
 
-    `AMD EPYC (cpu family 26, model 17, stepping 0; avx2 avx512_bf16 ...)`: its name, generation and vector instructions.
+    `AMD EPYC (cpu family 26, model 17, stepping 0; avx2 avx512_bf16 ...)`: name, generation, vector instructions.
     """
     if not (text := _read("/proc/cpuinfo")):
         return _sysctl("machdep.cpu.brand_string") or cpu_model()

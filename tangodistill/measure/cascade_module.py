@@ -73,8 +73,8 @@ class CascadeModule(L.LightningModule):
         self.folders, self.exported, self.tuned = tuple(map(str, tier_folders(tiers))), exported, tuned
         if len(self.folders) > 2:
             raise UserError(
-                f"tiers names {len(self.folders)} folders. More than two are served and exported, but not yet measured: "
-                "give the student and the teacher."
+                f"tiers names {len(self.folders)} folders. More than two are exported and served, but not yet "
+                "measured: give the student and the teacher."
             )
         self.others = other_first_tiers or []
         self.early_exit, self.dynamic = early_exit, dynamic

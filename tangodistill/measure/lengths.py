@@ -69,9 +69,7 @@ class LengthsMeasurement:
         padded: pad every example to the task's length.
     """
 
-    def __init__(
-        self, searched: SearchedLengths, report: RoleAnswers, sample: TimedSample, metric: str, padded: bool
-    ):
+    def __init__(self, searched: SearchedLengths, report: RoleAnswers, sample: TimedSample, metric: str, padded: bool):
         self.searched, self.report, self.metric = searched, report, metric
         self._answers = {
             lengths: OneByOne(searched.engine, report, sample, padded) for lengths in searched.configurations[::-1]

@@ -38,7 +38,8 @@ def pair_up(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
 
 def _agree_on_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, rows: int | None) -> None:
     own = getattr(model.config, "pad_token_id", None)  # a model around another, such as DeeBERT, has none
-    token = tokenizer.convert_ids_to_tokens(own) if isinstance(own, int) and 0 <= own < (rows or len(tokenizer)) else None
+    known = isinstance(own, int) and 0 <= own < (rows or len(tokenizer))
+    token = tokenizer.convert_ids_to_tokens(own) if known else None
     if token is None:
         model.config.pad_token_id = tokenizer.pad_token_id
     elif own != tokenizer.pad_token_id:

@@ -33,8 +33,8 @@ class StudentModule(DistilledModule):
         warmup_fraction: share of the steps with a rising learning rate.
         max_length: words that the student reads of a text; by default the task's length, or what holds 99 % of the
             training texts whole.
-        class_weights: what a row's loss counts, by the teacher's answer: ``balanced`` (all classes count alike together,
-            however rare), or a weight by label name, such as ``{fraud: 10}``.
+        class_weights: what a row's loss counts, by the teacher's answer: ``balanced`` (all classes count alike
+            together, however rare), or a weight by label name, such as ``{fraud: 10}``.
     """
 
     exact_length = True

@@ -1,8 +1,9 @@
 """Rows on their way through the tiers of a cascade, given back in their order: what is served, and what is timed.
 
 A row stops at the first tier whose confidence is at least that tier's threshold; the last tier always answers. What a
-tier defers waits in a queue of the next one, which puts texts together that are of one length to *its* tokenizer. In the
-order in which they are deferred it ran 20 to 40 % more tokens, all padding (1,821 sentences of SST-2, batches of 8 to 32).
+tier defers waits in a queue of the next one, which puts texts together that are of one length to *its* tokenizer. In
+the order in which they are deferred it ran 20 to 40 % more tokens, all padding (1,821 sentences of SST-2, batches of 8
+to 32).
 """
 
 from collections import deque
@@ -110,9 +111,7 @@ class DeferralQueue:
         pairs = late.pairs or [None] * len(places)
         self.waiting[place] += zip(late.rows, late.texts, pairs, confidence[places].tolist(), strict=True)
 
-    def _read(
-        self, tier: int, chunk: Chunk, outputs: np.ndarray, confidence: np.ndarray, places: np.ndarray
-    ) -> None:
+    def _read(self, tier: int, chunk: Chunk, outputs: np.ndarray, confidence: np.ndarray, places: np.ndarray) -> None:
         read = chunk.at(places)
         answers = self.readout.predictions(outputs[places], tier, confidence[places], read.texts, read.pairs)
         for row, answer in zip(read.rows, answers, strict=True):

@@ -19,7 +19,7 @@ class Places:
     resumes: bool = False
     """Whether one that was cut off goes on where it was, by what it wrote. (`fit` does by its checkpoints.)"""
     reads: Mapping[str, str | list[str]] = field(default_factory=dict)
-    """Of a stage that needs no file of its own: key -> the stage whose folder it reads, by its usual name, or several."""
+    """Of a stage that needs no file of its own: key -> the stage whose folder it reads, or several, by usual names."""
 
     def defaults(
         self, run_folder: str, name: str, stages: Collection[str], dataset: Mapping[str, Any] | None

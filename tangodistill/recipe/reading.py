@@ -60,7 +60,7 @@ class Stage:
 
     @property
     def inputs(self) -> dict[str, str | list[str]]:
-        """Key -> the stage whose folder it names, or a list of them; `.` is the run's folder, with every earlier one."""
+        """Key -> the stage whose folder it names, or a list; `.` is the run's folder, with every earlier one."""
         found = {}
         for key, value in flatten(self.config).items():
             names = [self._stage_of(each) for each in as_list(value)]

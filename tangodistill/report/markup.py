@@ -34,10 +34,7 @@ def table(
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     body = "".join(
         f'<tr{" class=strong" if index in strong else ""}><th scope="row">{escape(row[0])}</th>'
-        + "".join(
-            _data(label if wide else None, cell)
-            for label, cell in zip(header[1:], row[1:], strict=True)
-        )
+        + "".join(_data(label if wide else None, cell) for label, cell in zip(header[1:], row[1:], strict=True))
         + "</tr>"
         for index, row in enumerate(rows)
     )

@@ -155,7 +155,8 @@ def _intervals(folder: Path, metric: MeasuredMetric, chosen: ChosenPoint) -> dic
         "positive": metric.positive,
         "tiers": [{"best_batch_size": int(per_text_s.loc[tier].idxmin())} for tier in (1, 2)],
     }
-    return point_intervals(examples_of(about, read_table(folder, "predictions"), batches), {"chosen": chosen.thresholds})
+    examples = examples_of(about, read_table(folder, "predictions"), batches)
+    return point_intervals(examples, {"chosen": chosen.thresholds})
 
 
 def _told_of_report(

@@ -142,9 +142,10 @@ def _export_tier(
 
 
 def _offered(key: str, defers: bool, reference: TorchEngine) -> bool:
-    """A tier that defers answers alike in every batch; of a recurrent tier next to nothing can be quantised statically."""
+    """A tier that defers answers alike in every batch; of a recurrent one little can be quantised statically."""
     precision = key.partition("-")[2]
-    return not (defers and precision in BATCH_DEPENDENT) and not (reference.facts.exact_length and precision.startswith("int8"))
+    recurrent = reference.facts.exact_length
+    return not (defers and precision in BATCH_DEPENDENT) and not (recurrent and precision.startswith("int8"))
 
 
 def _tried(tiers: TierSet, tier: int, key: str, expected: np.ndarray, failed: dict[str, str]) -> Agreement:
@@ -170,7 +171,8 @@ def _write_graphs(tiers: TierSet, tier: int, reference: TorchEngine, precisions:
     work = final.with_name(f".{final.name}.{os.getpid()}")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    example = reference.encoder.encode(["a b c", "a b c d"], None if tiers.pairs is None else ["e", "f g"]).batch([0, 1])
+    sides = ["a b c", "a b c d"], None if tiers.pairs is None else ["e", "f g"]
+    example = reference.encoder.encode(*sides).batch([0, 1])
     if reference.facts.exact_length:
         example = {"input_ids": example["input_ids"]}
     ranges = tiers.batches(reference, 16, RANGE_TEXTS)

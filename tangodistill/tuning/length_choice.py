@@ -13,7 +13,7 @@ from tangodistill.tuning.tuned import Timing
 
 
 def cheapest_deferring_tier(tiers: TierSet, own: Sequence[Timing], last: Timing, keep: float) -> Timing:
-    """That of several ways to run a tier whose cascade with the last one, at a share of its metric, takes the least time.
+    """Of several ways to run a tier, that whose cascade with the last one is cheapest at a share of its metric.
 
     Both tiers answer the selection texts, every threshold is swept, and the timings say what a text costs. Times one
     at a time and in batches weigh alike. Each timing is told what its cascade defers and takes.

@@ -77,7 +77,8 @@ def _served_times(
         passes = time_each(runs, len(rows), repeats=1, between=progress.advance)
     if passes.under_load:
         print("Warning: other work took part of this machine, so the times are not to be trusted.")
-    times = {name: sample.spread(column) for name, column in ServedTimes.of(passes.seconds, len(engines)).columns.items()}
+    served = ServedTimes.of(passes.seconds, len(engines))
+    times = {name: sample.spread(column) for name, column in served.columns.items()}
     return {**times, "timed": sample.timed}
 
 

@@ -72,9 +72,7 @@ def tune(
         UserError: neither form is given in full, or a tier or its formats can't be read.
     """
     if not 0 < target_keep <= 1:
-        raise UserError(
-            f"target_keep is a share of the last tier's metric, above 0 and at most 1; got {target_keep}."
-        )
+        raise UserError(f"target_keep is a share of the last tier's metric, above 0 and at most 1; got {target_keep}.")
     chosen, source, folder = _work(cascade, exported, tiers, dataset, output)
     texts = chosen.part(TEXTS)
     jobs = [

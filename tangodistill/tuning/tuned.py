@@ -85,7 +85,8 @@ def _rows(folder: str | Path) -> list[Timing]:
         raise UserError(f"Cannot read {path} ({error}). Run `python -m tangodistill tune` again.") from error
     if cpu_identity() not in cpus:
         raise UserError(
-            f"{path} was measured on {', '.join(cpus)}; this is {cpu_identity()}. Run `python -m tangodistill tune` here."
+            f"{path} was measured on {', '.join(cpus)}; this is {cpu_identity()}. Run "
+            "`python -m tangodistill tune` here."
         )
     if cpus[cpu_identity()].get("role") != CHOSEN_ON:
         raise UserError(
@@ -101,6 +102,6 @@ def refuse_others(folder: str | Path, choices: Sequence[Timing], setup: Setup) -
         tuned = choice.key, choice.threads, choice.batch_size, choice.contents, choice.cores
         if tuned != (tier.key, tier.threads, tier.batch_size, tier.contents, setup.cores):
             raise UserError(
-                f"{Path(folder) / RECORD} and what would serve differ in tier {choice.tier}: its engine, threads, batch "
-                "size or files, or the cores at hand. Run `python -m tangodistill tune` again."
+                f"{Path(folder) / RECORD} and what would serve differ in tier {choice.tier}: its engine, threads, "
+                "batch size or files, or the cores at hand. Run `python -m tangodistill tune` again."
             )

@@ -142,7 +142,12 @@ def test_nothing_is_no_error(make, capsys):
     assert found["distinct"]["set"] == [None] * 3 and found["unknown"]["share"] is None
     print_inspection(found, None)
     assert "Transfer set" in capsys.readouterr().out
-    assert inspect_set(single("", "a film"), make() if make is single else single(), single("dull"), single("dull"))["rows"] == 2
+    assert (
+        inspect_set(single("", "a film"), make() if make is single else single(), single("dull"), single("dull"))[
+            "rows"
+        ]
+        == 2
+    )
 
 
 def test_distinct_n_and_samples_are_of_a_seeded_sample(monkeypatch):
@@ -174,7 +179,9 @@ def test_the_terminal_shows_texts_as_they_are(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     rows = single("a [MASK] [red]film about two sisters and a lost brother", "dull")
     report = single("a film about two sisters and a lost [/] brother")
-    print_inspection(inspect_set(rows, rows, report, report), {"edges": [0.5, 0.75, 1.0], "counts": [1, 3], "mean": 0.8125})
+    print_inspection(
+        inspect_set(rows, rows, report, report), {"edges": [0.5, 0.75, 1.0], "counts": [1, 3], "mean": 0.8125}
+    )
     shown = capsys.readouterr().out
     for words in (
         "[MASK] [red]film",

@@ -59,8 +59,8 @@ def test_a_command_whose_output_knows_only_ascii(environment):
 
 def test_a_reader_who_leaves_ends_no_work():
     """`| head -1`: what follows goes nowhere, and is no error."""
-    code = "import time; from tangodistill.cli import main as cli; cli.overview = lambda: time.sleep(0.2); cli.main(['--help'])"
-    code += "; import sys; print('done', file=sys.stderr)"
+    code = "import time; from tangodistill.cli import main as cli; cli.overview = lambda: time.sleep(0.2); "
+    code += "cli.main(['--help']); import sys; print('done', file=sys.stderr)"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.close()
     assert process.stderr.read() == "done\n"

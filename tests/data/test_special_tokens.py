@@ -25,7 +25,13 @@ def tokenizer(kind: str, frame: str = "<s> $A </s>") -> PreTrainedTokenizerFast:
     backend.post_processor = processors.TemplateProcessing(
         single=frame, pair=f"{frame} $B </s>", special_tokens=[(token, IDS[token]) for token in ("<s>", "</s>")]
     )
-    names = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "mask_token": "<mask>"}
+    names = {
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "mask_token": "<mask>",
+    }
     return PreTrainedTokenizerFast(tokenizer_object=backend, **names)
 
 
@@ -43,7 +49,9 @@ def test_a_text_gets_no_special_token_but_those_around_it(kind, text):
 
 @pytest.mark.parametrize("kind", ["words", "pieces", "split"])
 def test_a_context_gets_none_either(kind):
-    windows = WindowEncoder.of(tokenizer(kind), 32, stride=4, question_length=8).encode(["a </s>"], ["day </s> a <pad>"])
+    windows = WindowEncoder.of(tokenizer(kind), 32, stride=4, question_length=8).encode(
+        ["a </s>"], ["day </s> a <pad>"]
+    )
     assert np.isin(windows.tokens.ids, SPECIAL).sum() == 3
 
 

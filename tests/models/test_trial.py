@@ -68,7 +68,12 @@ def refused(folder) -> str:
     ("family", "sizes", "side", "served"),
     [
         ("DistilBert", {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}, "right", "right"),
-        ("DebertaV2", {**SIZES, "relative_attention": True, "position_buckets": 8, "type_vocab_size": 0}, "right", "right"),
+        (
+            "DebertaV2",
+            {**SIZES, "relative_attention": True, "position_buckets": 8, "type_vocab_size": 0},
+            "right",
+            "right",
+        ),
         ("XLNet", XLNET, "left", "left"),
         ("XLNet", XLNET, "right", "left"),  # the summary is read off the last token
         ("GPT2", GPT2, "right", "right"),
@@ -121,7 +126,9 @@ def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(model):
     own.add_tokens(["<pad>"])
     own.save_pretrained(folder)
     message = refused(folder)
-    assert f"gives ids up to {rows} ('<pad>'), but the model has embeddings for {rows} tokens, 0 to {rows - 1}." in message
+    assert (
+        f"gives ids up to {rows} ('<pad>'), but the model has embeddings for {rows} tokens, 0 to {rows - 1}." in message
+    )
 
 
 def test_a_folder_without_a_tokenizer_is_refused(model):
@@ -132,7 +139,9 @@ def test_a_folder_without_a_tokenizer_is_refused(model):
 
 
 def test_what_bfloat16_is_too_small_for_is_noticed(model):
-    folder = model("Deberta", {**SIZES, "relative_attention": True, "type_vocab_size": 0, "pos_att_type": ["p2c", "c2p"]})
+    folder = model(
+        "Deberta", {**SIZES, "relative_attention": True, "type_vocab_size": 0, "pos_att_type": ["p2c", "c2p"]}
+    )
     made, _ = load_classifier(str(folder))
     assert not bears_bfloat16(made, load_tokenizer(folder))
     tried(folder)

@@ -12,7 +12,9 @@ from tangodistill.tasks import get_task
 from tangodistill.user_error import UserError
 
 
-@pytest.mark.parametrize(("mcc", "rows", "hint"), [(0.19, 100, "train on"), (-0.5, 100, "its label names may be swapped")])
+@pytest.mark.parametrize(
+    ("mcc", "rows", "hint"), [(0.19, 100, "train on"), (-0.5, 100, "its label names may be swapped")]
+)
 def test_at_chance_is_within_two_standard_errors_of_nothing(mcc, rows, hint):
     with pytest.raises(UserError) as error:
         refuse_chance("the student", mcc, rows, "train on")
@@ -50,5 +52,7 @@ def test_a_student_tells_the_share_of_words_that_it_does_not_know(inputs, datase
     trainer(tmp_path, max_epochs=1).fit(module, data)
     scores = json.loads((tmp_path / "metrics.json").read_text())
     tokens = data.held_out_tokens().ids
-    assert scores["unknown"] == pytest.approx(np.mean(tokens == module.tokenizer.unk_token_id)) and scores["unknown"] > 0.1
+    assert (
+        scores["unknown"] == pytest.approx(np.mean(tokens == module.tokenizer.unk_token_id)) and scores["unknown"] > 0.1
+    )
     assert any("knows none of" in warning for warning in scores["warnings"])

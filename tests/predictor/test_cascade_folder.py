@@ -155,7 +155,9 @@ def test_refuses_another_format(cascade_folder, version):
 
 def test_refuses_a_misspelt_key(cascade_folder):
     path = edit(cascade_folder, treshold=0.5)
-    assert refused(cascade_folder).startswith(f"{path}: unknown key 'treshold'; known: calibrated, chosen, format_version, ")
+    assert refused(cascade_folder).startswith(
+        f"{path}: unknown key 'treshold'; known: calibrated, chosen, format_version, "
+    )
 
 
 def test_refuses_a_missing_key(cascade_folder):

@@ -92,7 +92,13 @@ def test_a_span_tier_that_gives_nan_in_one_window_loses_that_row_only(span_tiers
 
 
 def test_a_measurement_names_tier_and_row():
-    batch = {"example_ids": list("ab"), "texts": list("ab"), "pairs": None, "labels": np.array([0, 1]), "groups": [0, 1]}
+    batch = {
+        "example_ids": list("ab"),
+        "texts": list("ab"),
+        "pairs": None,
+        "labels": np.array([0, 1]),
+        "groups": [0, 1],
+    }
     outputs = (np.zeros((2, 2), np.float32), np.array([[0, 1], [np.nan, 1]], np.float32))
     with pytest.raises(UserError) as error:
         joined([{**batch, "outputs": outputs}], readout_of(NAMES, "max_probability"))

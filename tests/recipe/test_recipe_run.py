@@ -27,11 +27,14 @@ class Workshop:
         recipe = folder / "recipe"
         recipe.mkdir()
         (recipe / "recipe.yaml").write_text(f"description: a test\nstages:{STAGES}")
-        (recipe / "label.yaml").write_text("{teacher: runs/recipe/teacher, output: runs/recipe/label, batch_size: 8, workers: 2}")
+        (recipe / "label.yaml").write_text(
+            "{teacher: runs/recipe/teacher, output: runs/recipe/label, batch_size: 8, workers: 2}"
+        )
         self.table = folder / "data.csv"
         self.table.write_text("text,label\na,0\nb,1\n")
         (recipe / "teacher.yaml").write_text(
-            "trainer: {default_root_dir: runs/recipe/teacher, max_epochs: 1, logger: {class_path: L, init_args: {name: n}}}"
+            "trainer: {default_root_dir: runs/recipe/teacher, max_epochs: 1, "
+            "logger: {class_path: L, init_args: {name: n}}}"
             f"\nmodel: {{init_args: {{pretrained: bert}}}}\ndata: {{init_args: {{dataset: {{source: {self.table}}}}}}}"
         )
         self.executed: list[str] = []

@@ -169,7 +169,17 @@ def test_custom_with_a_layer_of_an_encoder_as_the_student(parts, tmp_path):
     data, student = write_table(parts / "two.csv"), {"pretrained": str(parts / "encoder"), "layers": [1], "lr": 2e-3}
     module = {"class_path": "tangodistill.modules.EncoderStudentModule", "init_args": student}
     out, more = tmp_path / "custom", without_loggers("custom")
-    run("custom", out, parts, data, parts / "encoder", *more, "--set", f"student.model={json.dumps(module)}", glove=False)
+    run(
+        "custom",
+        out,
+        parts,
+        data,
+        parts / "encoder",
+        *more,
+        "--set",
+        f"student.model={json.dumps(module)}",
+        glove=False,
+    )
     assert json.loads((out / "cascade" / "tier1" / "config.json").read_text())["num_hidden_layers"] == 1
 
 

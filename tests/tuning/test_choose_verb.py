@@ -48,7 +48,9 @@ def folder(tmp_path):
         (tmp_path / tier.path).mkdir()
         (tmp_path / tier.path / "config.json").touch()
     chosen = {"target": "keep 0.99 of tier 2", "chosen_on": "calibration (dev.tsv)", "measured_s": 3.0}
-    record = CascadeRecord("sst2", ["text"], ["no", "yes"], tiers, points=[OperatingPoint(["torch-fp32"], [0.5])], chosen=chosen)
+    record = CascadeRecord(
+        "sst2", ["text"], ["no", "yes"], tiers, points=[OperatingPoint(["torch-fp32"], [0.5])], chosen=chosen
+    )
     record.calibrated = setup_here(tmp_path, record)
     write_record(tmp_path, record)
     batches = [
@@ -209,8 +211,8 @@ def test_too_few_groups_are_refused_with_what_it_takes(folder):
     regroup(folder, np.arange(N) // 20)
     message = (
         r"^60 calibration examples in 3 independent groups are too few to keep 0\.9 of tier 2 with 95 % confidence: it "
-        r"takes about \d+ groups to certify any threshold at all, and (about|more than) [\d,]+ groups for the one chosen "
-        r"without confidence\. cascade\.json is unchanged\.$"
+        r"takes about \d+ groups to certify any threshold at all, and (about|more than) [\d,]+ groups for the one "
+        r"chosen without confidence\. cascade\.json is unchanged\.$"
     )
     with pytest.raises(UserError, match=message):
         choose(str(folder), keep=0.9, confidence=0.95)

@@ -118,8 +118,7 @@ def test_a_format_that_loses_too_much_is_refused_and_removed(measured, tmp_path,
     assert accepted(folder, 2) == ["torch-fp32"]
     assert not (folder / "tier2" / GRAPHS / "fp32.onnx").exists()
     assert (
-        "Tier 2, onnxruntime-fp32 is refused: it loses 1.0000 of accuracy; 0.002 is allowed."
-        in capsys.readouterr().out
+        "Tier 2, onnxruntime-fp32 is refused: it loses 1.0000 of accuracy; 0.002 is allowed." in capsys.readouterr().out
     )
 
 

@@ -145,8 +145,8 @@ def test_lengths_of_models_that_keep_all_tokens_are_refused(bert_folder, bilstm_
     with pytest.raises(UserError) as caught:
         export(str(folder), lengths="runs/x/lengths")
     assert str(caught.value) == (
-        f"--lengths runs/x/lengths: none of {folder}/tier1, {folder}/tier2 is a Dynamic-TinyBERT, and other models keep "
-        "all tokens. Leave --lengths out."
+        f"--lengths runs/x/lengths: none of {folder}/tier1, {folder}/tier2 is a Dynamic-TinyBERT, and other models "
+        "keep all tokens. Leave --lengths out."
     )
 
 

@@ -158,7 +158,9 @@ def test_a_graph_that_was_written_anew_needs_a_threshold_of_its_own(graphs):
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(UserError, match="its threshold was chosen with another tier 1: .* graph are no longer the same"):
+    with pytest.raises(
+        UserError, match="its threshold was chosen with another tier 1: .* graph are no longer the same"
+    ):
         CascadePredictor.from_pretrained(graphs)
 
 
@@ -234,7 +236,8 @@ def test_formats_of_other_weights_are_not_tuned(folder, tuned):
     with pytest.raises(UserError) as caught:
         tune(str(folder))
     assert str(caught.value) == (
-        f"{folder}/export.json is of other weights than {folder}/tier1 holds. Run `python -m tangodistill export` again."
+        f"{folder}/export.json is of other weights than {folder}/tier1 holds. Run "
+        "`python -m tangodistill export` again."
     )
 
 

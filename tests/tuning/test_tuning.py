@@ -28,7 +28,10 @@ def test_engines_are_measured_in_turns(visits, capsys):
     found |= {ONE: [(200, 400), (220, 380)], OTHER: [(1000, 4000)]}
     rows = tuning._measure(None, [ONE, OTHER], 8.0)
     assert seen == [ONE, OTHER, ONE, OTHER]
-    assert [(row.throughput_batch1_per_s, row.throughput_best_batch_per_s) for row in rows] == [(210, 390), (1000, 4000)]
+    assert [(row.throughput_batch1_per_s, row.throughput_best_batch_per_s) for row in rows] == [
+        (210, 390),
+        (1000, 4000),
+    ]
     assert not any(row.unsteady or row.under_load for row in rows)
     assert "Warning" not in capsys.readouterr().out
 
