@@ -17,9 +17,9 @@ import sys
 from datetime import timedelta
 from tangodistill.cli import main as cli
 from tangodistill.augment import labelling
-from tangodistill.augment import plan
+from tangodistill.augment.rules import RulesConfig
 from tangodistill.modules import trained
-plan.ROWS_PER_SHARD = {"rules": 20}
+RulesConfig.rows_per_shard = 20
 labelling.SHARD_ROWS = 100
 trained.CHECKPOINT_EVERY = timedelta(seconds=0.2)
 sys.exit(cli.main())

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tangodistill.augment.generator import DRAWS_SINGLE, SideRows, VaryingGenerator
 from tangodistill.augment.words import split_words
 from tangodistill.user_error import UserError
 
@@ -40,8 +41,11 @@ STOP_WORDS = frozenset(
 
 
 @dataclass(frozen=True)
-class MaskFillConfig:
+class MaskFillConfig(VaryingGenerator):
     """Words replaced by what a masked language model, or GloVe's neighbourhood, puts there."""
+
+    name = "mask_fill"
+    rows_per_shard = 512
 
     model: str
     """Masked language model of BERT's or RoBERTa's kind, with its head: folder or hub name."""
@@ -58,17 +62,23 @@ class MaskFillConfig:
     share: float | None = None
     """Of the generated texts in the set; by default what each generator yields."""
 
+    def check(self) -> None:
+        """Raises UserError for a probability that is none, an unknown context, and less than one candidate or draw."""
+        if not 0 <= self.p <= 1:
+            raise UserError(f"mask_fill.p is {self.p}: a probability lies between 0 and 1.")
+        if self.context not in get_args(Context):
+            raise UserError(f"mask_fill.context is {self.context!r}: it must be {' or '.join(get_args(Context))}.")
+        for name in ("candidates", "draws_per_text"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"mask_fill.{name} is {value}: it must be at least 1.")
 
-def check_mask_fill(config: MaskFillConfig) -> None:
-    """Raises UserError for a probability that is none, an unknown context, and less than one candidate or draw."""
-    if not 0 <= config.p <= 1:
-        raise UserError(f"mask_fill.p is {config.p}: a probability lies between 0 and 1.")
-    if config.context not in get_args(Context):
-        raise UserError(f"mask_fill.context is {config.context!r}: it must be {' or '.join(get_args(Context))}.")
-    for name in ("candidates", "draws_per_text"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise UserError(f"mask_fill.{name} is {value}: it must be at least 1.")
+    def draws(self, pairs: bool) -> int:
+        """20 for a pair too (Jiao et al. 2020)."""
+        return self.draws_per_text or DRAWS_SINGLE
+
+    def vary(self, rows: SideRows, rng: np.random.Generator) -> tuple[pa.Array, None]:
+        return pa.array(vary(rows.texts(), self, rng), pa.string()), None
 
 
 def vary(texts: Sequence[str], config: MaskFillConfig, rng: np.random.Generator) -> list[str]:

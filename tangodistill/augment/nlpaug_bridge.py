@@ -12,13 +12,18 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from tangodistill.augment.generator import SideRows, VaryingGenerator
 from tangodistill.user_error import UserError
 
 
 @dataclass(frozen=True)
-class NlpaugConfig:
+class NlpaugConfig(VaryingGenerator):
     """One augmenter of nlpaug 1.1: of its ``char``, ``word`` or ``sentence`` package."""
+
+    name = "nlpaug"
+    rows_per_shard = 32
 
     augmenter: str
     """Class name, such as RandomWordAug, KeyboardAug, SynonymAug, WordEmbsAug or ContextualWordEmbsAug."""
@@ -28,6 +33,12 @@ class NlpaugConfig:
     """Variants made per source row; 20 for single texts and 10 for pairs if not given."""
     share: float | None = None
     """Of the generated texts in the set; by default what each generator yields."""
+
+    def check(self) -> None:
+        check_augmenter(self)
+
+    def vary(self, rows: SideRows, rng: np.random.Generator) -> tuple[pa.Array, None]:
+        return pa.array(vary(rows.texts(), self, int(rng.integers(2**32))), pa.string()), None
 
 
 def check_augmenter(config: NlpaugConfig) -> type:

@@ -15,7 +15,8 @@ from datasets import Dataset
 from datasets.features import Features, Value
 
 from tangodistill import __version__
-from tangodistill.augment.generators import Generator, check_generators, draws_of, generator_name
+from tangodistill.augment.generator import Generator
+from tangodistill.augment.generators import check_generators
 from tangodistill.augment.inspection import INSPECTION, inspect_set, read_confidence, write_inspection
 from tangodistill.augment.inspection_tables import print_inspection
 from tangodistill.augment.mask_fill import MaskFillConfig
@@ -144,7 +145,7 @@ def _planned(
     return [
         shard
         for generator in generators
-        for shard in plan_shards(work, generator, words_per_row, draws_of(generator, pairs), seed)
+        for shard in plan_shards(work, generator, words_per_row, generator.draws(pairs), seed)
     ]
 
 
@@ -177,17 +178,15 @@ def _hashes(rows: Dataset, columns: list[str]) -> np.ndarray:
 def _settings(roles: Roles, generators: list[Generator], limits: Limits, seed: int) -> dict[str, Any]:
     """Everything but the texts that the result depends on; it opens the manifest."""
     pairs = roles.task.is_pair
-    files = {generator_name(each): held for each in generators if (held := _files_of(asdict(each)))}
+    files = {each.name: held for each in generators if (held := _files_of(asdict(each)))}
     return {
         "version": __version__,
         "task": roles.task.name,
         "seed": seed,
         **asdict(limits),
-        "settings": {
-            generator_name(each): {**asdict(each), "draws_per_text": draws_of(each, pairs)} for each in generators
-        },
+        "settings": {each.name: {**asdict(each), "draws_per_text": each.draws(pairs)} for each in generators},
         "files": files,
-        "tagger": tagger_name() if any(isinstance(each, RulesConfig) for each in generators) else None,
+        "tagger": tagger_name() if any(each.needs_tags for each in generators) else None,
     }
 
 

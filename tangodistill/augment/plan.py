@@ -7,13 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from tangodistill.augment.corpus import Corpus, build_corpus
-from tangodistill.augment.generators import Generator, generator_name, samples
+from tangodistill.augment.generator import Generator, SamplingGenerator
 from tangodistill.augment.shards import CORPUS, SOURCES, Shard, read_table, write_table
 from tangodistill.augment.tagger import tag_sentences
 from tangodistill.progress import track
 
-# what is under way is lost by a kill, so slow work comes in small pieces
-ROWS_PER_SHARD = {"rules": 1024, "nlpaug": 32, "mask_fill": 512}
 SAMPLES_PER_SHARD = 4096
 WORDS_PER_SHARD = 2_000_000  # of all variants together: bounds a worker's memory where texts are long
 TEXTS_PER_TAGGING = 2_000
@@ -48,10 +46,10 @@ def _tag(sentences: list[list[str]], parallel_map: Callable[..., Iterable]) -> l
 
 def plan_shards(folder: Path, generator: Generator, words_per_row: np.ndarray, draws: int, seed: int) -> list[Shard]:
     """Runs of source rows, cut after a number of rows or of words to make, whichever comes first; or of samples."""
-    if samples(generator):
+    if isinstance(generator, SamplingGenerator):
         bounds = [*range(0, generator.num_samples, SAMPLES_PER_SHARD), generator.num_samples]
     else:
-        rows = np.arange(len(words_per_row)) // ROWS_PER_SHARD[generator_name(generator)]
+        rows = np.arange(len(words_per_row)) // generator.rows_per_shard
         words = np.cumsum(words_per_row) * draws // WORDS_PER_SHARD
         cuts = np.flatnonzero((np.diff(rows) > 0) | (np.diff(words) > 0)) + 1
         bounds = [0, *cuts.tolist(), len(words_per_row)]

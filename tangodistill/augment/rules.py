@@ -11,14 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tangodistill.augment.corpus import Corpus
+from tangodistill.augment.generator import SideRows, VaryingGenerator
 from tangodistill.user_error import UserError
 
 LONGEST_NGRAM = 5
 
 
 @dataclass(frozen=True)
-class RulesConfig:
+class RulesConfig(VaryingGenerator):
     """Probabilities of the rules, and how often they are tried on a text."""
+
+    name = "rules"
+    needs_tags = True
+    rows_per_shard = 1024
 
     p_mask: float = 0.1
     """Probability that a word becomes [MASK]."""
@@ -31,19 +36,21 @@ class RulesConfig:
     share: float | None = None
     """Of the generated texts in the set; by default what each generator yields."""
 
+    def check(self) -> None:
+        """Raises UserError for probabilities that are none, or that exclude each other, and for less than one draw."""
+        for name in ("p_mask", "p_pos", "p_ngram"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"rules.{name} is {getattr(self, name)}: a probability lies between 0 and 1.")
+        if self.p_mask + self.p_pos > 1:
+            raise UserError(
+                f"rules.p_mask {self.p_mask} and rules.p_pos {self.p_pos} add up to more than 1: "
+                "a word is either masked, or replaced, or kept."
+            )
+        if self.draws_per_text is not None and self.draws_per_text < 1:
+            raise UserError(f"rules.draws_per_text is {self.draws_per_text}: it must be at least 1.")
 
-def check_rules(config: RulesConfig) -> None:
-    """Raises UserError for probabilities that are none, or that exclude each other, and for less than one draw."""
-    for name in ("p_mask", "p_pos", "p_ngram"):
-        if not 0 <= getattr(config, name) <= 1:
-            raise UserError(f"rules.{name} is {getattr(config, name)}: a probability lies between 0 and 1.")
-    if config.p_mask + config.p_pos > 1:
-        raise UserError(
-            f"rules.p_mask {config.p_mask} and rules.p_pos {config.p_pos} add up to more than 1: "
-            "a word is either masked, or replaced, or kept."
-        )
-    if config.draws_per_text is not None and config.draws_per_text < 1:
-        raise UserError(f"rules.draws_per_text is {config.draws_per_text}: it must be at least 1.")
+    def vary(self, rows: SideRows, rng: np.random.Generator) -> tuple[pa.Array, np.ndarray]:
+        return vary(*rows.corpus(), self, rng)
 
 
 def vary(

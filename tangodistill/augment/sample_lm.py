@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tangodistill.augment.generator import SamplingGenerator
 from tangodistill.data.language_text import from_line
 from tangodistill.user_error import UserError
 
@@ -16,8 +17,10 @@ PREFIX_TEXTS = 100_000  # that the first tokens are counted in
 
 
 @dataclass(frozen=True)
-class SampleLmConfig:
+class SampleLmConfig(SamplingGenerator):
     """How texts are sampled from a language model that ``fit`` made of the task's text."""
+
+    name = "lm"
 
     model: str
     """Folder of the stage ``language_model``, or any causal language model by folder or hub name."""
@@ -33,16 +36,20 @@ class SampleLmConfig:
     share: float | None = None
     """Of the generated texts in the set; by default what each generator yields."""
 
+    def check(self) -> None:
+        """Raises UserError for a number that is out of its range."""
+        for name in ("num_samples", "max_new_tokens", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"lm.{name} is {getattr(self, name)}: it must be at least 1.")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"lm.top_p is {self.top_p}: a share of the probability, above 0 and at most 1.")
+        if self.temperature <= 0:
+            raise UserError(f"lm.temperature is {self.temperature}: it must be above 0.")
 
-def check_sample_lm(config: SampleLmConfig) -> None:
-    """Raises UserError for a number that is out of its range."""
-    for name in ("num_samples", "max_new_tokens", "batch_size"):
-        if getattr(config, name) < 1:
-            raise UserError(f"lm.{name} is {getattr(config, name)}: it must be at least 1.")
-    if not 0 < config.top_p <= 1:
-        raise UserError(f"lm.top_p is {config.top_p}: a share of the probability, above 0 and at most 1.")
-    if config.temperature <= 0:
-        raise UserError(f"lm.temperature is {config.temperature}: it must be above 0.")
+    def write(
+        self, count: int, originals: list[list[str]], rng: np.random.Generator
+    ) -> tuple[list[list[str]], dict[str, int]]:
+        return write_texts(count, originals, self, rng)
 
 
 def write_texts(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tangodistill.augment.generators import generator_name
 from tangodistill.augment.shards import SOURCE, Shard, read_table
 
 
@@ -62,8 +61,8 @@ def select(
     rng = np.random.default_rng([seed, *b"max_texts"])
     sources = np.concatenate([np.full(len(originals), -1), *(table[SOURCE].to_numpy() for table in tables)])
     within = _within(new, sources, limits.max_per_text, rng) if limits.max_per_text else new
-    shares = {generator_name(shard.generator): shard.generator.share for shard in shards}
-    numbers = [list(shares).index(generator_name(shard.generator)) for shard in shards]
+    shares = {shard.generator.name: shard.generator.share for shard in shards}
+    numbers = [list(shares).index(shard.generator.name) for shard in shards]
     makers = np.repeat(np.array([-1, *numbers], np.int8), [len(originals), *map(len, tables)])
     chosen = _cap(within, makers, list(shares.values()), limits.max_texts, rng)
 
@@ -137,7 +136,7 @@ def _per_generator(
     """Sums over each generator's shards: draws = what it dropped + duplicates + leaked + kept."""
     totals: dict[str, dict[str, int]] = {}
     for shard, table, part in zip(shards, tables, per_part, strict=True):
-        total = totals.setdefault(generator_name(shard.generator), {})
+        total = totals.setdefault(shard.generator.name, {})
         for counts in (json.loads(table.schema.metadata[b"counts"]), part):
             for name, count in counts.items():
                 total[name] = total.get(name, 0) + count

@@ -17,11 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tangodistill.augment import mask_fill, nlpaug_bridge, rules, sample_lm
 from tangodistill.augment.corpus import Corpus
-from tangodistill.augment.generators import Generator, generator_name, samples
-from tangodistill.augment.mask_fill import MaskFillConfig
-from tangodistill.augment.rules import RulesConfig
+from tangodistill.augment.generator import Generator, SamplingGenerator, SideRows
+from tangodistill.augment.sample_lm import PREFIX_TEXTS
 from tangodistill.data.leaks import normalise
 
 SOURCES = "sources.arrow"
@@ -44,7 +42,7 @@ class Shard:
 
     @property
     def path(self) -> Path:
-        return self.folder / f"{generator_name(self.generator)}-{self.number:06d}.arrow"
+        return self.folder / f"{self.generator.name}-{self.number:06d}.arrow"
 
 
 def text_hashes(texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
@@ -68,8 +66,8 @@ def write_shard(shard: Shard) -> None:
     """
     if shard.path.exists():
         return
-    rng = np.random.default_rng([shard.seed, *generator_name(shard.generator).encode(), shard.number])
-    table, draws, dropped = _sampled(shard, rng) if samples(shard.generator) else _varied(shard, rng)
+    rng = np.random.default_rng([shard.seed, *shard.generator.name.encode(), shard.number])
+    table, draws, dropped = (_sampled if isinstance(shard.generator, SamplingGenerator) else _varied)(shard, rng)
     hashes = text_hashes(*(table[name].to_pylist() for name in table.column_names if name != SOURCE))
     first = np.sort(np.unique(hashes, return_index=True)[1])
     counts = {"draws": draws, **dropped, "duplicates": len(hashes) - len(first)}
@@ -80,9 +78,8 @@ def write_shard(shard: Shard) -> None:
 def _sampled(shard: Shard, rng: np.random.Generator) -> tuple[pa.Table, int, dict[str, int]]:
     """Texts that stand by themselves."""
     sources, count = _sources(shard.folder), shard.stop - shard.start
-    sides, dropped = sample_lm.write_texts(
-        count, [column.slice(0, sample_lm.PREFIX_TEXTS).to_pylist() for column in sources.columns], shard.generator, rng
-    )
+    originals = [column.slice(0, PREFIX_TEXTS).to_pylist() for column in sources.columns]
+    sides, dropped = shard.generator.write(count, originals, rng)
     columns = dict(zip(sources.column_names, (pa.array(side, pa.string()) for side in sides), strict=True))
     return pa.table({**columns, SOURCE: np.full(len(sides[0]), -1, np.int32)}), count, dropped
 
@@ -90,45 +87,46 @@ def _sampled(shard: Shard, rng: np.random.Generator) -> tuple[pa.Table, int, dic
 def _varied(shard: Shard, rng: np.random.Generator) -> tuple[pa.Table, int, dict[str, int]]:
     """Variants of the shard's source rows."""
     sources = _sources(shard.folder).slice(shard.start, shard.stop - shard.start).combine_chunks()
-    columns, all_replaced = _vary_rows(shard, sources, rng)
+    columns, none_left = _vary_rows(shard, sources, rng)
+    count = len(next(iter(columns.values())))
     rows = np.repeat(np.arange(shard.start, shard.stop, dtype=np.int32), shard.draws)
-    table = pa.table({**columns, SOURCE: rows}).filter(pa.array(~all_replaced))
-    dropped = {"all_replaced": int(all_replaced.sum())} if isinstance(shard.generator, RulesConfig) else {}
-    return table, len(all_replaced), dropped
+    table = pa.table({**columns, SOURCE: rows})
+    if none_left is None:
+        return table, count, {}
+    return table.filter(pa.array(~none_left)), count, {"all_replaced": int(none_left.sum())}
 
 
-def _vary_rows(shard: Shard, sources: pa.Table, rng: np.random.Generator) -> tuple[dict[str, pa.Array], np.ndarray]:
-    """Text columns of all draws, row by row, and (n,) bool: a varied text has no word of its source left.
+def _vary_rows(
+    shard: Shard, sources: pa.Table, rng: np.random.Generator
+) -> tuple[dict[str, pa.Array], np.ndarray | None]:
+    """Text columns of all draws, row by row, and (n,) bool where a varied text has no word of its source left, or None.
 
     Of a pair, one third of the draws varies the first side, one third the second, one third both; the other side stays
     as it was.
     """
     rows = np.repeat(np.arange(shard.stop - shard.start), shard.draws)
-    all_replaced = np.zeros(len(rows), dtype=bool)
     thirds = rng.integers(0, 3, len(rows)) if sources.num_columns == 2 else np.full(len(rows), 2)
-    columns = {}
+    columns, gone = {}, []
     for side, name in enumerate(sources.column_names):
         originals = sources[name].combine_chunks()
-        varied = np.flatnonzero((thirds == side) | (thirds == 2))
-        if isinstance(shard.generator, RulesConfig):
-            corpus = _corpus(shard.folder)
-            first_row = side * (len(corpus.text_of_row) // sources.num_columns) + shard.start
-            texts, none_left = rules.vary(corpus, first_row + rows[varied], shard.generator, rng)
-            all_replaced[varied] |= none_left
-        else:
-            given = originals.take(pa.array(rows[varied])).to_pylist()
-            texts = pa.array(_vary_texts(given, shard.generator, rng), pa.string())
-        is_varied = np.zeros(len(rows), dtype=bool)
-        is_varied[varied] = True
+        is_varied = (thirds == side) | (thirds == 2)
+        varied = rows[is_varied]
+        texts, none_left = shard.generator.vary(_side(shard, originals, side, varied), rng)
         columns[name] = pc.replace_with_mask(originals.take(pa.array(rows)), pa.array(is_varied), texts)
-    return columns, all_replaced
+        if none_left is not None:
+            gone.append(np.zeros(len(rows), bool))
+            gone[-1][is_varied] = none_left
+    return columns, np.any(gone, axis=0) if gone else None
 
 
-def _vary_texts(texts: list[str], generator: Generator, rng: np.random.Generator) -> list[str]:
-    """One variant of each text, by a generator that works on plain texts."""
-    if isinstance(generator, MaskFillConfig):
-        return mask_fill.vary(texts, generator, rng)
-    return nlpaug_bridge.vary(texts, generator, int(rng.integers(2**32)))
+def _side(shard: Shard, originals: pa.Array, side: int, rows: np.ndarray) -> SideRows:
+    """Of a shard's rows (n,), what a generator varies."""
+
+    def in_corpus() -> tuple[Corpus, np.ndarray]:
+        corpus, sides = _corpus(shard.folder), _sources(shard.folder).num_columns
+        return corpus, side * (len(corpus.text_of_row) // sides) + shard.start + rows
+
+    return SideRows(lambda: originals.take(pa.array(rows)).to_pylist(), in_corpus)
 
 
 def write_table(path: Path, table: pa.Table) -> None:

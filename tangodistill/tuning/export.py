@@ -31,11 +31,8 @@ from tangodistill.user_error import UserError
 
 RANGE_TEXTS = 256  # that ranges are read off
 CONFIGURATIONS = 4  # of lengths, beside the full network
-Format = Literal[
-    *("torch-bf16", "onnxruntime-fp32", "onnxruntime-int8", "onnxruntime-int8_static"),
-    *("openvino-fp32", "openvino-bf16", "openvino-int8_static"),
-]
 ALL = tuple(f"{engine}-{kind}" for engine, kinds in PRECISIONS.items() for kind in kinds)[1:]
+Format = Literal[*ALL]
 
 
 def export(

@@ -12,7 +12,7 @@ import transformers
 
 from tangodistill.augment import candidates, masked_model, nlpaug_bridge
 from tangodistill.augment.candidates import find_candidates, load_neighbours
-from tangodistill.augment.mask_fill import MaskFillConfig, check_mask_fill, replaceable_words, vary
+from tangodistill.augment.mask_fill import MaskFillConfig, replaceable_words, vary
 from tangodistill.augment.masked_model import SEVERAL_PIECES, load_masked_model
 from tangodistill.user_error import UserError
 
@@ -327,9 +327,9 @@ def test_torch_has_its_threads_back(bert):
     ],
 )
 def test_values_out_of_range_are_told(changes, message):
-    check_mask_fill(MaskFillConfig("any"))
+    MaskFillConfig("any").check()
     with pytest.raises(UserError) as error:
-        check_mask_fill(MaskFillConfig("any", **changes))
+        MaskFillConfig("any", **changes).check()
     assert str(error.value) == message
 
 

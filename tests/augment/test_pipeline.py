@@ -28,7 +28,8 @@ RULES = RulesConfig()
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(plan, "ROWS_PER_SHARD", {"rules": 16, "nlpaug": 16})
+    for generator in (RulesConfig, NlpaugConfig):
+        monkeypatch.setattr(generator, "rows_per_shard", 16)
 
 
 def make(roles, output: Path, generators=(RULES,), include_original=True, max_texts=None, seed=0, workers=1):
@@ -173,10 +174,10 @@ def test_other_settings_start_anew_and_equal_ones_do_nothing(make_roles, tmp_pat
 
 COMMAND = """
 import sys
-from tangodistill.augment import plan
 from tangodistill.augment.pipeline import augment
+from tangodistill.augment.rules import RulesConfig
 from tangodistill.data.sources import DatasetConfig
-plan.ROWS_PER_SHARD = {"rules": 4}
+RulesConfig.rows_per_shard = 4
 augment(DatasetConfig(sys.argv[1]), sys.argv[2], workers=2)
 """
 
@@ -211,7 +212,7 @@ def test_goes_on_after_kill_9_and_leaves_no_worker_behind(make_roles, tmp_path, 
     run.wait()
     assert workers and not psutil.wait_procs(workers, timeout=20)[1]
     assert not (tmp_path / "cut/manifest.json").exists()
-    monkeypatch.setattr(plan, "ROWS_PER_SHARD", {"rules": 4})
+    monkeypatch.setattr(RulesConfig, "rows_per_shard", 4)
     for name in ("cut", "whole"):
         augment(DatasetConfig(data), str(tmp_path / name), workers=1)
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tangodistill.augment.corpus import Corpus, build_corpus
-from tangodistill.augment.rules import RulesConfig, check_rules, vary
+from tangodistill.augment.rules import RulesConfig, vary
 from tangodistill.user_error import UserError
 
 TAGS = {"a": "D", "the": "D", "cat": "N", "dog": "N", "cow": "N", "runs": "V", "sits": "V", ",": ","}
@@ -100,5 +100,5 @@ def test_corpus_keeps_multiplicity_and_comes_back_from_its_table():
 )
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(UserError) as error:
-        check_rules(RulesConfig(**settings))
+        RulesConfig(**settings).check()
     assert str(error.value) == message

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from tangodistill.augment import causal_model, plan, sample_lm
+from tangodistill.augment import causal_model, plan
 from tangodistill.augment.causal_model import Writer, draw
 from tangodistill.augment.generators import check_generators
 from tangodistill.augment.pipeline import augment, augment_roles
@@ -145,7 +145,7 @@ def test_a_pair_needs_exactly_two_sides(tmp_path):
 )
 def test_numbers_out_of_range_are_refused(setting, message):
     with pytest.raises(UserError) as error:
-        sample_lm.check_sample_lm(SampleLmConfig("x", **setting))
+        SampleLmConfig("x", **setting).check()
     assert str(error.value) == message
 
 
@@ -156,7 +156,7 @@ def test_a_model_out_of_reach_says_what_to_give():
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(plan, "ROWS_PER_SHARD", {"rules": 16})
+    monkeypatch.setattr(RulesConfig, "rows_per_shard", 16)
     monkeypatch.setattr(plan, "SAMPLES_PER_SHARD", 40)
 
 
