@@ -2,19 +2,26 @@
 
 import inspect
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
-from tangodistill.augment.sample_lm import SampleLmConfig
 from tangodistill.data.hub_access import spare_the_wait
 from tangodistill.data.language_text import CONDITIONING, PREFIXES, to_lines
 from tangodistill.data.packages import resolve
 from tangodistill.user_error import UserError
 
 COMPACT_AT = 0.8  # share of a batch still being written below which the finished rows are taken out
+
+
+class Sampling(Protocol):
+    """How texts are drawn."""
+
+    top_p: float
+    temperature: float
+    max_new_tokens: int
 
 
 class Writer:
@@ -69,7 +76,7 @@ class Writer:
 
     @torch.inference_mode()
     def sample(
-        self, prefixes: list[list[int]], config: SampleLmConfig, generator: torch.Generator
+        self, prefixes: list[list[int]], config: Sampling, generator: torch.Generator
     ) -> list[tuple[list[int], bool]]:
         """The tokens of each text, prefix included, and whether it ended; one key-value cache for texts of one prefix
         length."""
@@ -82,7 +89,7 @@ class Writer:
         return results
 
     def _sample_alike(
-        self, prefixes: list[list[int]], config: SampleLmConfig, generator: torch.Generator
+        self, prefixes: list[list[int]], config: Sampling, generator: torch.Generator
     ) -> list[tuple[list[int], bool]]:
         """As `sample`, of prefixes of one length. Finished texts leave the batch, so short ones don't wait for long."""
         device, end = self.model.device, self.tokenizer.eos_token_id

@@ -39,7 +39,7 @@ VERBS = {
     "run": Verb("Run a recipe, from labelled text to a measured cascade and its report.", recipes=True),
     "recipes": Verb("List the shipped recipes, or copy one to edit.", recipes=True),
     "fit": Verb("Train a teacher or a student from a stage file."),
-    "validate": Verb("Evaluate a model on held-out data; for a cascade: sweep every threshold and time both tiers."),
+    "validate": Verb("Evaluate a model on held-out data; for a cascade: sweep every threshold and time the tiers."),
     "test": Verb("Evaluate a model on the report role."),
     "predict": Verb("Write a model's predictions for the report role."),
     "augment": Verb(
@@ -60,7 +60,7 @@ VERBS = {
         ("output",),
     ),
     "export": Verb(
-        "Write both tiers for faster engines, each checked against PyTorch.",
+        "Write the tiers for faster engines, each checked against PyTorch.",
         "tangodistill.tuning.export:export",
         "find the fastest on this machine: {program} tune {result}",
         ("output", "cascade"),
