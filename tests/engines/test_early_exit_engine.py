@@ -18,6 +18,7 @@ CLOSE = {"rtol": 0, "atol": 1e-5}
 @pytest.fixture(scope="module")
 def folder(bert_folder, tmp_path_factory):
     path = tmp_path_factory.mktemp("deebert")
+    torch.manual_seed(0)  # of the off-ramps' weights
     model = DeeBertForSequenceClassification.from_classifier(
         AutoModelForSequenceClassification.from_pretrained(bert_folder)
     )
@@ -35,8 +36,12 @@ def engine(folder):
 
 @pytest.fixture
 def threshold(engine, texts):
-    """Half of the texts leave early."""
-    return float(np.median([engine.every_exit(text)[1][0] for text in texts]))
+    """About half of the texts leave early, and none is near it: batches round differently."""
+    entropies = np.sort([engine.every_exit(text)[1][0] for text in texts])
+    third = len(texts) // 3
+    place = third + int(np.argmax(np.diff(entropies[third:-third])))
+    assert entropies[place + 1] - entropies[place] > 1e-3
+    return float(entropies[place : place + 2].mean())
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -65,8 +70,7 @@ def test_every_text_leaves_where_its_entropy_says(engine, threshold, texts, batc
     exits = [engine.every_exit(text) for text in texts]
     expected = [logits[0] if entropies[0] < threshold else logits[1] for logits, entropies, _ in exits]
     assert 0 < sum(entropies[0] < threshold for _, entropies, _ in exits) < len(texts)
-    close = np.isclose(engine.outputs(texts, None, batch_size, padded), expected, **CLOSE).all(axis=1)
-    assert (~close).sum() <= 1  # the text at the threshold itself may fall to either side
+    np.testing.assert_allclose(engine.outputs(texts, None, batch_size, padded), expected, **CLOSE)
 
 
 def test_pairs_are_read(engine, texts):
