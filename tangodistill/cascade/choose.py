@@ -107,8 +107,9 @@ def choose(points: Mapping[str, np.ndarray], target: Target, metric: str, title:
     """The point that meets the target: for "keep" the cheapest, for a budget the one of the best metric within it.
 
     The points stand cheapest first, and of points with equal metric the cheapest is taken. On a path, "keep" takes the
-    last step on the way down from the safest before the first that falls short: a cheaper one that makes up for that by
-    chance is not trusted.
+    last step on the way down from the safest before the first that would fall short if it lost one example more (the
+    rule of succession): a cheaper one that makes up for that by chance is not trusted. What the rules keep on other
+    examples, `benchmarks/choosing.py` compares.
 
     Args: `points` columns as from `operating_points` or `path_points`; `metric` the column to keep or to maximise;
     `title` what messages call it.
@@ -121,6 +122,8 @@ def choose(points: Mapping[str, np.ndarray], target: Target, metric: str, title:
         last_metric = float(np.asarray(points[metric])[~own][0])
         meets = values >= target.value * last_metric
         if points["kind"][0] == PATH:
+            n = points["throughput_per_s"][0] * points["time_s"][0]
+            meets[:-1] = values[:-1] - 1 / n >= target.value * last_metric
             meets = np.logical_and.accumulate(meets[::-1])[::-1]
         if not meets.any():
             raise ValueError(

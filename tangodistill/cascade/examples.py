@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tangodistill.cascade.beside import Curve, ExitExamples, LengthExamples, exit_examples, length_examples
+from tangodistill.cascade.best_front import best_front
 from tangodistill.cascade.columns import confidences_of
-from tangodistill.cascade.front import every_point
+from tangodistill.cascade.front import every_point, points_at
 from tangodistill.cascade.gates import Gates
 from tangodistill.cascade.outcomes import Outcomes, outcomes_of
 from tangodistill.cascade.timing import Timing, timing_of
 from tangodistill.metrics import positive_id
 
+MOST_POINTS = 200
+"""Of a curve of more than two tiers, which is drawn again and again."""
 DRAWS_OF_RANDOM = 100
 """Random orders, where F1 and MCC have no closed form."""
 
@@ -32,9 +35,20 @@ class Examples:
     """What was measured beside the cascade, of `deebert` and `dynamic_tinybert`."""
     groups: np.ndarray | None = None
     """(n,) equal numbers for rows that hang together; None: every row stands by itself."""
+    points: np.ndarray | None = None
+    """(points, K - 1) thresholds of the cascade's curve; None: of two tiers every point, else the best front's."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidences", Gates(self.confidences).confidences)
+        if self.points is None and self.outcomes.tiers > 2:
+            object.__setattr__(self, "points", self._best_points())
+
+    def _best_points(self) -> np.ndarray:
+        """Those of the best front where it comes near the last tier, spread over it where they are many."""
+        front = best_front(self.outcomes, self.confidences, self.timing, self.metric)
+        last = self.outcomes.tier_score(self.outcomes.tiers, self.metric)
+        points = front.thresholds[front.metrics[self.metric] >= last - 0.1 * abs(last)]
+        return points[np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).astype(int))]
 
     @property
     def n(self) -> int:
@@ -43,7 +57,7 @@ class Examples:
     def drawn(self, rows: np.ndarray) -> Examples:
         beside = {kind: own.drawn(rows) for kind, own in self.beside.items()}
         drawn = self.outcomes.drawn(rows), self.confidences[:, rows], self.timing.drawn(rows)
-        return Examples(self.metric, *drawn, beside)
+        return Examples(self.metric, *drawn, beside, points=self.points)
 
     def curves(self, draws: int = DRAWS_OF_RANDOM) -> dict[str, Curve]:
         """The curves `cascade`, `random` and `oracle`, and those of what is beside them: speedups at batch 1."""
@@ -51,7 +65,8 @@ class Examples:
 
     def both_curves(self, draws: int) -> dict[str, tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
         """Of each kind the speedups (points,) at batch 1 and at best batch (None: not timed), and the metric."""
-        timing, front = self.timing, every_point(self.outcomes, self.confidences, self.timing)
+        timing, part = self.timing, (self.outcomes, self.confidences, self.timing)
+        front = every_point(*part) if self.points is None else points_at(*part, self.points)
         last_s, last_best_s = timing.reference.example_s.sum(), timing.reference.best_batch_s
         own = last_s / front.time_s, last_best_s / front.time_best_batch_s, front.metrics[self.metric]
         found = {"cascade": own}

@@ -42,6 +42,21 @@ class Front:
     def __len__(self) -> int:
         return len(self.thresholds)
 
+    @property
+    def cost(self) -> np.ndarray:
+        """(points,) of both ways of use, which weigh alike."""
+        return self.time_s * self.time_best_batch_s
+
+    def best(self, metric: str) -> Front:
+        """Those that none is as good as and cheaper, one at a time, in batches, or in both alike; cheapest first."""
+        values, kept = self.metrics[metric], np.zeros(len(self), bool)
+        for cost in (self.time_s, self.time_best_batch_s, self.cost):
+            order = np.lexsort((-values, cost))
+            so_far = np.maximum.accumulate(values[order])
+            kept[order[np.diff(so_far, prepend=-np.inf) > 0]] = True
+        points = np.flatnonzero(kept)
+        return self.at(points[np.argsort(self.cost[points], kind="stable")])
+
     def at(self, points: np.ndarray) -> Front:
         """Some of the points, (k,) indices or (points,) bool."""
         columns = self.thresholds[points], self.passed[points], {k: v[points] for k, v in self.metrics.items()}

@@ -40,7 +40,7 @@ class Gates:
         return len(self.confidences) + 1
 
     @cached_property
-    def _orders(self) -> list[np.ndarray]:
+    def orders(self) -> list[np.ndarray]:
         """Of each gate the examples (n,), least confident first."""
         return [np.argsort(each) for each in self.confidences]
 
@@ -83,7 +83,7 @@ class Gates:
         >>> threshold[:2].tolist(), moves.row[0], moves.made.tolist()
         ([0.5, 0.75], np.int64(1), [0, 1, 3])
         """
-        order, after, start = self._orders[gate], self.tiers - 1, np.zeros(self.n, np.int8)
+        order, after, start = self.orders[gate], self.tiers - 1, np.zeros(self.n, np.int8)
         if self.tiers > 2:
             after = self.stops(thresholds, gate + 1)
             start = np.where((early := self.stops(thresholds)) < gate, early, np.int8(gate))

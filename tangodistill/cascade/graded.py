@@ -18,12 +18,13 @@ from tangodistill.cascade.rescue import Rescue
 from tangodistill.cascade.timing import Timing
 
 WHOLE = 2**36  # what a score of 1 is summed as: exact to 1e-11, and room for a hundred million examples
+ROUNDING = 2**10  # differences of scores are told apart from here on
 
 
 def graded_random(scores: np.ndarray, timing: Timing, pays_first_tier: bool = False) -> Baseline:
     """Examples deferred at random: the mean to expect at every number of deferred examples, which is exact.
 
-    Of more than two tiers, the best mixes of two at every cost.
+    Of more than two tiers, the best mixes of two at every cost: a mean is that of the parts.
 
     Args: `scores` (K, n); `pays_first_tier` as in `random_curve`.
     """
@@ -49,10 +50,12 @@ def graded_oracle(scores: np.ndarray, timing: Timing) -> Baseline:
     """
     graded = whole(scores)
     rescue = Rescue.of(graded, timing)
-    order = np.lexsort((rescue.seconds, -rescue.gain))[: np.sum(rescue.gain > 0)]
+    alike = np.rint(rescue.gain / ROUNDING)  # 2/3 - 1/3 gains as much as 1/3 - 0
+    order = np.lexsort((rescue.seconds, -alike))
+    order = order[rescue.gain[order] > 0]
     values = (graded[0].sum() + prefix_sums(rescue.gain[order])) / WHOLE / len(rescue.gain)
     points = np.arange(len(values)), values, prefix_sums(rescue.seconds[order]), rescue.reaching(order)
-    return oracle_curve(points, timing, exact=len(scores) == 2 or len(set(rescue.gain[order].tolist())) <= 1)
+    return oracle_curve(points, timing, exact=len(scores) == 2 or len(set(alike[order].tolist())) <= 1)
 
 
 def mean_score(scores: np.ndarray) -> float:

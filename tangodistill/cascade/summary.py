@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tangodistill.cascade.baseline_curve import Baseline
+from tangodistill.cascade.best_front import best_front
 from tangodistill.cascade.calibration_set import CalibrationSet
-from tangodistill.cascade.choose import LAST_ONLY, ChosenPoint, Target, choose, point_at
+from tangodistill.cascade.choose import LAST_ONLY, PATH, ChosenPoint, Target, choose, point_at
 from tangodistill.cascade.columns import gate_columns
-from tangodistill.cascade.front import Front, every_point
+from tangodistill.cascade.front import Front, every_point, points_at
 from tangodistill.cascade.outcomes import Outcomes
 from tangodistill.cascade.speedup import area, speedup_at
 from tangodistill.cascade.timing import Timing
@@ -19,15 +20,35 @@ CONFIDENCE = 0.95
 _OF_GUARANTEE = ("method", "n", "groups", "groups_needed", "groups_for_plain")
 
 
-def operating_points(outcomes: Outcomes, confidences: np.ndarray, timing: Timing) -> dict[str, np.ndarray]:
-    """Columns (points,) of every operating point, by ascending threshold, and of tier 2 alone as the last row.
+def operating_points(
+    outcomes: Outcomes, confidences: np.ndarray, timing: Timing, metric: str | None = None
+) -> dict[str, np.ndarray]:
+    """Columns (points,) of the operating points, cheapest first, and of the last tier alone as the last row.
 
-    `kind` is "cascade" or "second_only" (whose `threshold` is NaN); each metric of the outcomes has a column; `time_s`
-    is one example at a time, `time_best_batch_s` at the tiers' best batch sizes, both over all examples; throughputs
-    are examples per second, and speedups are against "second_only" at the same way of batching, at its fastest setting
-    for that.
+    Of two tiers they are all, by ascending threshold; of more, the best front for `metric`, by default the outcomes'
+    first, and `exact` says whether all thresholds were tried.
+
+    `kind` is "cascade" or "second_only" (whose thresholds are NaN). Of two tiers there are columns `threshold` and
+    `deferral_rate`; of more `tier1_threshold` and so on, `tier1_passed`, the share that goes beyond the tier, and so
+    on, and `deferral_rate`, the share that the last tier answers. Each metric of the outcomes has a column; `time_s` is
+    one example at a time, `time_best_batch_s` at the tiers' best batch sizes, both over all examples; throughputs are
+    examples per second, and speedups are against "second_only" at the same way of batching, at its fastest setting for
+    that.
     """
-    return _table(every_point(outcomes, confidences, timing), outcomes, timing, "cascade")
+    if outcomes.tiers == 2:
+        return _table(every_point(outcomes, confidences, timing), outcomes, timing, "cascade")
+    front = best_front(outcomes, confidences, timing, metric or outcomes.metrics[0])
+    return _table(front, outcomes, timing, "cascade")
+
+
+def path_points(
+    outcomes: Outcomes, confidences: np.ndarray, timing: Timing, path: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The same columns at every step of a path, whose `kind` is "path".
+
+    Args: `path` (steps, K - 1) thresholds from the safest step to the cheapest, as of `equal_risk_path`.
+    """
+    return _table(points_at(outcomes, confidences, timing, path[::-1]), outcomes, timing, PATH)
 
 
 def _table(front: Front, outcomes: Outcomes, timing: Timing, kind: str) -> dict[str, np.ndarray]:
@@ -49,6 +70,7 @@ def _table(front: Front, outcomes: Outcomes, timing: Timing, kind: str) -> dict[
         "throughput_best_batch_per_s": n / best_s,
         "speedup": time_s[-1] / time_s,
         "speedup_best_batch": best_s[-1] / best_s,
+        **({"exact": np.repeat(front.exact, len(front) + 1)} if outcomes.tiers > 2 else {}),
     }
 
 
@@ -58,6 +80,8 @@ def summarise(
     """What the operating points come to, ready for JSON: `speedup_at_99`, `speedup_at_98`, `area`, the same three under
     `random` and `oracle`, and `best_on_report`, the point that meets the target on these very examples, or None.
 
+    An `area` over the deferral rate is of two tiers; of more, which defer more than once, it is None.
+
     Args: `points` from `operating_points` over the same outcomes and times; `metric` one of the outcomes'.
     """
     cascade = points["kind"] != LAST_ONLY
@@ -66,7 +90,7 @@ def summarise(
 
     def of_baseline(curve: Baseline) -> dict:
         speedups = (last_only[0] / curve.time_s, last_only[1] / curve.time_best_batch_s)
-        curve_summary = _curve_summary(curve.deferral_rate, curve.metric, *speedups, last_metric)
+        curve_summary = _curve_summary(curve.deferral_rate, curve.metric, *speedups, last_metric, outcomes.tiers)
         return {**curve_summary, "exact": curve.exact}
 
     columns = (points[name][cascade] for name in ("deferral_rate", metric, "speedup", "speedup_best_batch"))
@@ -75,7 +99,7 @@ def summarise(
     except ValueError:  # out of reach on these examples
         best = None
     return {
-        **_curve_summary(*columns, last_metric),
+        **_curve_summary(*columns, last_metric, outcomes.tiers),
         "random": of_baseline(outcomes.random(metric, timing)),
         "oracle": of_baseline(outcomes.oracle(metric, timing)),
         "best_on_report": best,
@@ -123,7 +147,12 @@ def speedups_kept(points: Mapping[str, np.ndarray], metric: str, last_metric: fl
 
 
 def _curve_summary(
-    rate: np.ndarray, values: np.ndarray, speedup: np.ndarray, speedup_best_batch: np.ndarray, last_metric: float
+    rate: np.ndarray,
+    values: np.ndarray,
+    speedup: np.ndarray,
+    speedup_best_batch: np.ndarray,
+    last_metric: float,
+    tiers: int,
 ) -> dict:
     summary = {}
     for name, fraction in FRACTIONS.items():
@@ -136,4 +165,4 @@ def _curve_summary(
             "attained_best_batch": best_batch.attained,
             "reason": batch1.reason,
         }
-    return {**summary, "area": area(rate, values)}
+    return {**summary, "area": area(rate, values) if tiers == 2 else None}

@@ -1,4 +1,4 @@
-"""Measured examples of two tiers, the second one better, and the first unsure where it is wrong."""
+"""Measured examples of tiers of which each is better than the one before, and the less sure the oftener it is wrong."""
 
 import numpy as np
 from random_cascades import timing_of
@@ -8,6 +8,7 @@ from tangodistill.cascade.outcomes import ClassOutcomes, GradedOutcomes
 
 
 def classes(n: int, seed: int = 4) -> Examples:
+    """Two tiers."""
     rng = np.random.default_rng(seed)
     labels, sure = rng.integers(0, 2, n), rng.uniform(0.5, 1, n).astype(np.float32)
     tier1 = np.where(rng.random(n) < 1.6 * (1 - sure), 1 - labels, labels)
@@ -25,3 +26,13 @@ def spans(n: int, seed: int = 4) -> Examples:
     examples = classes(n, seed)
     given = examples.outcomes
     return graded(examples, (given.answers == given.labels).astype(float))
+
+
+def several(n: int, tiers: int = 3, seed: int = 0, easy: float = 2.0):
+    """Outcomes, confidences and times of any number of tiers; the easier, the less do they differ."""
+    rng = np.random.default_rng(seed)
+    labels, ease = rng.integers(0, 2, n), rng.gamma(easy, 1.0, n)
+    margins = np.stack([(1 + k) * ease - 0.5 / (1 + k) + rng.normal(0, 0.5, n) for k in range(tiers)])
+    answers = np.where(margins > 0, labels, 1 - labels)
+    confidences = 1 / (1 + np.exp(-np.abs(margins[:-1])))
+    return ClassOutcomes(labels, answers, 2), confidences.astype(np.float32), timing_of(n, rng, tiers)

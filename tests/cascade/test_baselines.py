@@ -1,4 +1,4 @@
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from random_cascades import cases
 
 from tangodistill.cascade.baselines import oracle, random_baseline
+from tangodistill.cascade.best_front import best_front
 from tangodistill.cascade.speedup import area
+from tangodistill.cascade.timing import TierTime, Timing
 from tangodistill.metrics import METRICS, score
 
 binary = cases(max_size=7, num_classes=st.just(2))
@@ -119,3 +121,88 @@ def test_random_interval_holds_the_mean_and_repeats_with_the_seed(real_case):
 def test_unknown_metric_is_refused(real_case):
     with pytest.raises(ValueError, match="unknown metric 'auc'"):
         oracle("auc", real_case.labels, real_case.answers, real_case.timing, 2)
+
+
+several_tiers = st.integers(3, 4).flatmap(lambda tiers: cases(max_size=5, num_classes=st.just(2), tiers=tiers))
+
+
+def assignments(case):
+    """Of every way to send each example to the first tier or from it straight to another: answers and seconds."""
+    n, tiers = len(case.labels), len(case.answers)
+    for choice in product(range(tiers), repeat=n):
+        chosen = np.array(choice)
+        added = sum(case.timing.tiers[tier].example_s[chosen == tier].sum() for tier in range(1, tiers))
+        yield case.answers[chosen, np.arange(n)], case.tier1_s.sum() + added, np.count_nonzero(chosen)
+
+
+@settings(max_examples=30, deadline=None)
+@given(several_tiers)
+def test_no_assignment_of_as_little_time_is_more_accurate_than_the_oracle(case):
+    curve = oracle("accuracy", case.labels, case.answers, case.timing, case.num_classes)
+    assert curve.exact
+    for answers, seconds, _ in assignments(case):
+        within = curve.time_s <= seconds + 1e-12
+        assert curve.metric[within].max() >= np.mean(answers == case.labels) - 1e-12
+
+
+@settings(max_examples=30, deadline=None)
+@given(several_tiers, st.sampled_from(METRICS))
+def test_no_assignment_of_as_few_deferrals_is_better_than_the_oracle(case, metric):
+    curve, n = oracle(metric, case.labels, case.answers, case.timing, case.num_classes), len(case.labels)
+    allowed, reached = np.round(curve.deferral_rate * n), {}
+    for answers, seconds, deferred in assignments(case):
+        value = round(score(metric, case.labels, answers, case.num_classes), 9)
+        reached[deferred] = max(reached.get(deferred, (-2.0, 0.0)), (value, -seconds))
+    for k in range(n + 1):
+        value, seconds = max(reached[deferred] for deferred in range(k + 1))
+        point = np.searchsorted(allowed, k, side="right") - 1
+        assert curve.metric[point] == pytest.approx(value, abs=1e-8)
+        assert curve.time_s[point] == pytest.approx(-seconds)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(3, 4).flatmap(lambda tiers: cases(max_size=20, tiers=tiers)), st.sampled_from(["accuracy", "f1"]))
+def test_random_mixes_reach_the_upper_hull_of_the_single_tiers(case, metric):
+    curve = random_baseline(metric, case.labels, case.answers, case.timing, case.num_classes, draws=3)
+    scores = [score(metric, case.labels, tier, case.num_classes) for tier in case.answers]
+    seconds = [tier.example_s.sum() for tier in case.timing.tiers]
+    assert np.all(np.diff(curve.time_s) >= 0) and curve.exact == (metric == "accuracy")
+    for value, cost in zip(scores, seconds, strict=True):
+        assert curve.metric[curve.time_s <= cost * (1 + 1e-12)].max() >= value - 1e-12  # no tier is better alone
+    if metric == "accuracy":
+        for (a, b), share in product(combinations(range(len(scores)), 2), (0.25, 0.5)):
+            mixed = (share * each[a] + (1 - share) * each[b] for each in (scores, seconds))
+            value, cost = mixed
+            n, within = len(case.labels), curve.time_s <= cost + 1e-12
+            # the best mix within the cost, but for the step of one example
+            assert curve.metric[within].max() >= value - np.ptp(scores) / n - 1e-12
+        for value, cost in zip(curve.metric, curve.time_s, strict=True):
+            assert value <= hull_at(cost, seconds, scores) + 1e-9
+
+
+def hull_at(cost, seconds, scores):
+    """The best of all mixes of two tiers within a cost."""
+    found = [value for value, own in zip(scores, seconds, strict=True) if own <= cost + 1e-12]
+    for (a, own), (b, other) in product(zip(scores, seconds, strict=True), repeat=2):
+        if own <= cost <= other and other > own:
+            found.append(a + (cost - own) / (other - own) * (b - a))
+    return max(found)
+
+
+def test_a_mix_in_batches_may_be_of_other_tiers_than_one_by_one():
+    """The middle tier is dear one at a time, and cheap in batches."""
+    n, labels = 10, np.ones(10, int)
+    answers = np.stack([np.arange(10) < right for right in (5, 8, 9)]).astype(int)
+    one, many = (1.0, 9.5, 10.0), (1.0, 2.0, 10.0)
+    tiers = (TierTime(np.full(n, a), np.array([1, 10]), np.array([a, b]), 10) for a, b in zip(one, many, strict=True))
+    curve = random_baseline("accuracy", labels, answers, Timing(tuple(tiers)), 2)
+    assert curve.metric[curve.time_s <= 100.0].max() == pytest.approx(0.9)
+    assert curve.metric[curve.time_best_batch_s <= 20.0].max() == pytest.approx(0.8)
+    assert curve.metric[curve.time_s <= 56.0].max() == pytest.approx(0.7)  # by halves of the first and the last
+
+
+def test_the_whole_cascade_lies_below_the_oracle(real_tiers):
+    outcomes, confidences, timing = real_tiers
+    front, best = best_front(outcomes, confidences, timing, "accuracy"), outcomes.oracle("accuracy", timing)
+    for value, seconds in zip(front.metrics["accuracy"], front.time_s, strict=True):
+        assert best.metric[best.time_s <= seconds].max() >= value

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from random_cascades import cases
-from synthetic_examples import classes, graded, spans
+from synthetic_examples import classes, graded, several, spans
 
 from tangodistill.cascade import intervals as module
+from tangodistill.cascade.best_front import best_front
 from tangodistill.cascade.examples import Examples
+from tangodistill.cascade.gates import Gates
 from tangodistill.cascade.intervals import MEASURED, drawn_rows, draws_for, point_intervals, summary_intervals
 from tangodistill.cascade.outcomes import ClassOutcomes
+from tangodistill.cascade.speedup import speedup_at
 
 
 def summary_of(threshold, **more):
@@ -136,3 +139,37 @@ def test_draws_are_fewer_over_many_rows_and_told_one_by_one():
 def test_a_share_of_nothing_has_no_interval():
     examples = graded(classes(30), np.stack([np.ones(30), np.zeros(30)]))
     assert "chosen/share_kept" not in point_intervals(examples, {"chosen": [0.8]})
+
+
+def test_three_tiers_have_intervals_of_each_and_of_the_whole():
+    examples = Examples("accuracy", *several(150))
+    front = examples.both_curves(1)["cascade"]
+    thresholds = tuple(map(float, examples.points[len(examples.points) // 2]))
+    summary = {"chosen": {"thresholds": thresholds, "predicted_s": 1.0}, "best_on_report": None}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MOST_DRAWS", 20)
+        patch.setattr(module, "FEWEST_DRAWS", 20)
+        found = summary_intervals(summary, examples)
+    assert all(low <= high for low, high in found.values())
+    for name in ("tier2/share_kept", "tier2/speedup", "tier3/f1", "chosen/speedup_best_batch", "speedup_at_98/batch1"):
+        assert name in found
+    stops = Gates(examples.confidences).stops(thresholds)
+    values = {
+        "chosen/metric_value": examples.outcomes.cascade(stops).tier_score(1, "accuracy"),
+        "chosen/deferral_rate": (stops == 2).mean(),
+        "chosen/speedup": front[0][len(examples.points) // 2],
+    }
+    for name, value in values.items():
+        low, high = found[name]
+        assert low <= value <= high, name
+
+
+def test_a_long_curve_is_drawn_at_some_of_its_points():
+    examples = Examples("accuracy", *several(3000))
+    whole = best_front(examples.outcomes, examples.confidences, examples.timing, "accuracy")
+    assert len(whole) > len(examples.points) > 100
+    speedup, _, values = examples.both_curves(1)["cascade"]
+    last = examples.outcomes.tier_score(3, "accuracy")
+    at = speedup_at(0.99, speedup, values, last).attained
+    every = (examples.timing.reference.example_s.sum() / whole.time_s)[whole.metrics["accuracy"] >= 0.99 * last].max()
+    assert 0.97 * every < at <= every

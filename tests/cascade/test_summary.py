@@ -2,11 +2,13 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from random_cascades import cases
 
 from tangodistill.cascade.calibration_set import CalibrationSet
 from tangodistill.cascade.choose import Target
+from tangodistill.cascade.gates import Gates
 from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
 from tangodistill.cascade.threshold_grid import threshold_grid
 
@@ -129,3 +131,33 @@ def test_without_a_certified_threshold_the_reason_stands_beside_the_same_keys(re
     assert all(found[key] is None for key in ("threshold", "deferral_rate", "metric_value", "speedup", "predicted_s"))
     assert found.keys() == with_confidence(real_case, real_case, 0.98)[1].keys()
     assert found["confidence"] == 0.95 and (found["groups_needed"] is None) == (keep == 1.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(3, 4).flatmap(lambda tiers: cases(max_size=8, tiers=tiers)), st.sampled_from(["accuracy", "mcc"]))
+def test_more_tiers_have_a_column_for_each_gate_and_no_area(case, metric):
+    part, gates = (case.outcomes, case.confidences, case.timing), range(1, len(case.answers))
+    points = operating_points(*part, metric)
+    names = [*(f"tier{gate}_threshold" for gate in gates), *(f"tier{gate}_passed" for gate in gates)]
+    assert list(points)[: 2 + len(names)] == ["kind", *names, "deferral_rate"] and list(points)[-1] == "exact"
+    assert len({len(column) for column in points.values()}) == 1
+    np.testing.assert_array_equal(points["deferral_rate"], points[names[-1]])
+    assert points["speedup"][-1] == points["speedup_best_batch"][-1] == 1 and points["kind"][-1] == "second_only"
+    summary = summarise(points, case.outcomes, case.timing, metric, Target("keep", 0.99))
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    for curve in (summary, summary["random"], summary["oracle"]):
+        assert set(curve["speedup_at_99"]) == SPEEDUP_KEYS and curve["area"] is None
+    if best := summary["best_on_report"]:
+        assert list(best)[:3] == ["thresholds", "passed", "deferral_rate"]
+        stops = Gates(case.confidences).stops(best["thresholds"])
+        assert best["metric_value"] == pytest.approx(case.outcomes.cascade(stops).tier_score(1, metric))
+
+
+def test_three_real_tiers_lie_between_random_and_oracle(real_tiers):
+    outcomes, confidences, timing = real_tiers
+    for metric in ("accuracy", "f1", "mcc"):
+        points = operating_points(outcomes, confidences, timing, metric)
+        summary = summarise(points, outcomes, timing, metric, Target("keep", 0.99))
+        for clock in ("batch1", "best_batch"):
+            speeds = [each["speedup_at_99"][clock] for each in (summary["random"], summary, summary["oracle"])]
+            assert 1 <= speeds[0] < speeds[1] < speeds[2]
