@@ -95,16 +95,21 @@ class _Search:
         if len(tiers) == 3:
             some = np.unique(np.linspace(0, len(tried[0]) - 1, most).round().astype(int))
             return replace(nested(*part, [tried[0][some]]), exact=False)
-        starts = [self._with_a_tier_more(tiers, gate, gates, outcomes, timing) for gate in range(len(tiers) - 1)]
+        starts = [self._with_a_tier_more(tiers, left_out, gates, outcomes, timing) for left_out in range(len(tiers))]
         return descended(*part, starts[0].joined(starts[1:]), most)
 
     def _with_a_tier_more(
-        self, tiers: tuple[int, ...], gate: int, gates: Gates, outcomes: Outcomes, timing: Timing
+        self, tiers: tuple[int, ...], left_out: int, gates: Gates, outcomes: Outcomes, timing: Timing
     ) -> Front:
-        """The best of the cascade without a tier, and what it comes to where that tier passes every example on."""
-        shorter = self.front((*tiers[:gate], *tiers[gate + 1 :])).thresholds
-        above_all = np.nextafter(gates.confidences[gate].max(), np.float32(np.inf))
-        return points_at(outcomes, gates.confidences, timing, np.insert(shorter, gate, above_all, axis=1))
+        """The best of the cascade without a tier, and what it comes to where that tier decides nothing.
+
+        That is, where it passes every example on, or where none is passed on to it, if it is the last.
+        """
+        shorter = self.front((*tiers[:left_out], *tiers[left_out + 1 :])).thresholds
+        gate = min(left_out, len(tiers) - 2)
+        sure = gates.confidences[gate]
+        idle = np.nextafter(sure.max(), np.float32(np.inf)) if gate == left_out else sure.min()
+        return points_at(outcomes, gates.confidences, timing, np.insert(shorter, gate, idle, axis=1))
 
 
 def nested(outcomes: Outcomes, gates: Gates, timing: Timing, metric: str, tried: Sequence[np.ndarray]) -> Front:

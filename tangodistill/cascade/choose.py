@@ -33,7 +33,7 @@ class Target:
     def missed_by(self, point: "ChosenPoint", last_metric: float) -> str | None:
         """How a point on other examples falls short of the target, None where it meets it."""
         reached, unit = {
-            "keep": (point.metric_value / last_metric if last_metric else np.inf, "of tier 2"),
+            "keep": (point.metric_value / last_metric if last_metric else np.inf, f"of tier {len(point.passed) + 1}"),
             "max_ms": (point.per_example_ms, "ms per example"),
             "defer": (point.deferral_rate, "of the examples deferred"),
         }[self.kind]
@@ -116,7 +116,7 @@ def choose(points: Mapping[str, np.ndarray], target: Target, metric: str, title:
 
     Raises: ValueError saying the best reachable, where no point meets the target.
     """
-    own = np.asarray(points["kind"]) != LAST_ONLY
+    own, tiers = np.asarray(points["kind"]) != LAST_ONLY, gate_values("threshold", points).shape[1] + 1
     values, rate = np.asarray(points[metric])[own], np.asarray(points["deferral_rate"])[own]
     if target.kind == "keep":
         last_metric = float(np.asarray(points[metric])[~own][0])
@@ -127,7 +127,7 @@ def choose(points: Mapping[str, np.ndarray], target: Target, metric: str, title:
             meets = np.logical_and.accumulate(meets[::-1])[::-1]
         if not meets.any():
             raise ValueError(
-                f"no threshold reaches {target.value * last_metric:.4f}, which is {target.value:.4g} of tier 2's "
+                f"no threshold reaches {target.value * last_metric:.4f}, which is {target.value:.4g} of tier {tiers}'s "
                 f"{title or metric} {last_metric:.4f}; the best reachable is {values.max():.4f}"
             )
         return _point(points, int(np.argmax(meets)), metric)

@@ -80,7 +80,8 @@ def summarise(
     """What the operating points come to, ready for JSON: `speedup_at_99`, `speedup_at_98`, `area`, the same three under
     `random` and `oracle`, and `best_on_report`, the point that meets the target on these very examples, or None.
 
-    An `area` over the deferral rate is of two tiers; of more, which defer more than once, it is None.
+    An `area` over the deferral rate is of two tiers; of more, which defer more than once, it is None. Of these `exact`
+    says whether all thresholds were tried.
 
     Args: `points` from `operating_points` over the same outcomes and times; `metric` one of the outcomes'.
     """
@@ -103,6 +104,7 @@ def summarise(
         "random": of_baseline(outcomes.random(metric, timing)),
         "oracle": of_baseline(outcomes.oracle(metric, timing)),
         "best_on_report": best,
+        **({"exact": bool(points["exact"].all())} if "exact" in points else {}),
     }
 
 

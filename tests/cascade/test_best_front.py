@@ -95,14 +95,14 @@ def test_four_tiers_one_threshold_at_a_time_are_never_worse_than_any_three_and_c
     assert not front.exact
     for own, thresholds in zip(columns(front, metric), front.thresholds, strict=True):
         np.testing.assert_allclose(own, by_hand(case, thresholds, metric))
-    for left_out in range(3):
+    for left_out in range(4):
         tiers = [tier for tier in range(1, 5) if tier != left_out + 1]
-        others = [gate for gate in range(3) if gate != left_out]
+        others = [tier - 1 for tier in tiers[:-1]]
         shorter = best_front(
             case.outcomes.subset(tiers), case.confidences[others], case.timing.subset(tiers), metric
         ).thresholds
-        passing_on = np.insert(shorter, left_out, 2.0, axis=1)
-        assert_none_is_better(front, points_at(*part, passing_on), metric)
+        passes = np.insert(shorter, min(left_out, 2), 2.0 if left_out < 3 else 0.0, axis=1)
+        assert_none_is_better(front, points_at(*part, passes), metric)
     for gate in range(3):
         for own in front.thresholds:
             changed = np.tile(own, (len(case.labels) + 1, 1))

@@ -111,7 +111,7 @@ def test_on_a_path_it_stops_before_the_first_step_that_would_fall_short_with_one
 
 
 def test_a_path_whose_safest_step_falls_short_has_no_point():
-    with pytest.raises(ValueError, match="no threshold reaches 0.8820, which is 0.98 of tier 2's accuracy 0.9000"):
+    with pytest.raises(ValueError, match="no threshold reaches 0.8820, which is 0.98 of tier 3's accuracy 0.9000"):
         choose(table([88, 90, 90, 90]), Target("keep", 0.98), "accuracy")
 
 

@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_cascades import cases
+from synthetic_examples import several
 
 from tangodistill.cascade.calibration_set import CalibrationSet
-from tangodistill.cascade.choose import Target
+from tangodistill.cascade.choose import Target, choose
 from tangodistill.cascade.gates import Gates
-from tangodistill.cascade.summary import chosen_with_confidence, operating_points, summarise
+from tangodistill.cascade.path import equal_risk_path
+from tangodistill.cascade.summary import chosen_with_confidence, operating_points, path_points, summarise
 from tangodistill.cascade.threshold_grid import threshold_grid
 
 SPEEDUP_KEYS = {"batch1", "best_batch", "attained_batch1", "attained_best_batch", "reason"}
@@ -161,3 +163,22 @@ def test_three_real_tiers_lie_between_random_and_oracle(real_tiers):
         for clock in ("batch1", "best_batch"):
             speeds = [each["speedup_at_99"][clock] for each in (summary["random"], summary, summary["oracle"])]
             assert 1 <= speeds[0] < speeds[1] < speeds[2]
+
+
+def test_of_three_tiers_what_is_certified_on_a_path_is_read_on_the_report_role():
+    selection, calibration, report = (several(1500, seed=seed) for seed in range(3))
+    grid = threshold_grid("max_probability", 2)
+    path = equal_risk_path(*selection[:2], grid, "accuracy")
+    points, own = path_points(*report, path), CalibrationSet(calibration[1], path)
+    wanted = "accuracy", Target("keep", 0.97)
+    plain = choose(path_points(*calibration, path), wanted[1], "accuracy").thresholds
+    found = chosen_with_confidence(points, calibration[0], own, *wanted, plain)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["thresholds"] in path.tolist() and found["reason"] is None and len(found["passed"]) == 2
+    stops = Gates(report[1]).stops(found["thresholds"])
+    assert found["metric_value"] == report[0].cascade(stops).tier_score(1, "accuracy")
+    assert found["deferral_rate"] == (stops == 2).mean() > 0
+    few = CalibrationSet(calibration[1][:, :30], path)
+    nothing = chosen_with_confidence(points, calibration[0].drawn(np.arange(30)), few, *wanted, plain)
+    assert list(nothing) == list(found) and nothing["thresholds"] is None
+    assert "30 calibration examples are too few" in nothing["reason"]
