@@ -166,9 +166,7 @@ def _random_draws(
     return values
 
 
-def _checked(
-    metric: str, labels: np.ndarray, answers: np.ndarray, num_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _checked(metric: str, labels: np.ndarray, answers: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
     if metric not in METRICS:
         raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
     labels, *tiers = check_class_ids(num_classes, labels=labels, **named_tiers(answers))

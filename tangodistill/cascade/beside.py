@@ -79,16 +79,12 @@ def exit_examples(table: Mapping, labels: np.ndarray, num_classes: int, positive
     return ExitExamples(labels, answers, *arrays, np.asarray(table["second_s"]), num_classes)
 
 
-def length_examples(
-    table: Mapping, labels: np.ndarray | None, num_classes: int, positive: int = 1
-) -> LengthExamples:
+def length_examples(table: Mapping, labels: np.ndarray | None, num_classes: int, positive: int = 1) -> LengthExamples:
     """Those of a table like dynamic_tinybert_examples.parquet; `labels` (n,) class ids, None of spans."""
     if labels is None:
         graded = {name: np.stack(list(table[name])) for name in GRADES}
         configurations = range(graded[GRADES[0]].shape[1])
-        outcomes = [
-            GradedOutcomes({name: scores[:, [i]].T for name, scores in graded.items()}) for i in configurations
-        ]
+        outcomes = [GradedOutcomes({name: scores[:, [i]].T for name, scores in graded.items()}) for i in configurations]
     else:
         answers = np.stack(list(table["answer"]), axis=1)
         outcomes = [ClassOutcomes(labels, each[None], num_classes, positive) for each in answers]

@@ -80,9 +80,7 @@ def summary_intervals(
 def point_intervals(examples: Examples, thresholds: Mapping[str, Sequence[float]]) -> dict[str, Interval]:
     """The intervals of `Points` alone."""
     points = Points(examples, thresholds)
-    draws = (
-        points.figures(np.append(rows, examples.n + added)) for rows, added in drawn_rows(examples, points.added)
-    )
+    draws = (points.figures(np.append(rows, examples.n + added)) for rows, added in drawn_rows(examples, points.added))
     return middle(points.figures(np.arange(examples.n)), draws)
 
 

@@ -41,9 +41,7 @@ def operating_points(
     return _table(front, outcomes, timing, "cascade")
 
 
-def path_points(
-    outcomes: Outcomes, confidences: np.ndarray, timing: Timing, path: np.ndarray
-) -> dict[str, np.ndarray]:
+def path_points(outcomes: Outcomes, confidences: np.ndarray, timing: Timing, path: np.ndarray) -> dict[str, np.ndarray]:
     """The same columns at every step of a path, whose `kind` is "path".
 
     Args: `path` (steps, K - 1) thresholds from the safest step to the cheapest, as of `equal_risk_path`.

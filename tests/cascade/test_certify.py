@@ -139,7 +139,9 @@ def test_more_confidence_is_never_cheaper_and_none_is_the_cheapest(case, metric,
     rows = (case.labels, *case.answers, case.confidence)
     rates = [
         found.deferral_rate if found.threshold is not None else 1.0
-        for found in (certified_at(0.7, metric, *rows, case.num_classes, keep, level) for level in (0.6, 0.9, 0.95, 0.99))
+        for found in (
+            certified_at(0.7, metric, *rows, case.num_classes, keep, level) for level in (0.6, 0.9, 0.95, 0.99)
+        )
     ]
     assert rates == sorted(rates)
     if metric == "accuracy":
