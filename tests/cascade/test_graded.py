@@ -70,7 +70,7 @@ def test_oracle_equals_brute_force_over_all_subsets(scores, seed):
 def test_oracle_gains_ever_less_and_ends_above_both_tiers(scores):
     curve = graded_oracle(scores, timed(scores))
     gains = np.diff(curve.metric)
-    assert np.all(gains >= 0) and np.all(np.diff(gains) <= 1e-12) and np.all(np.diff(curve.time_s) >= 0)
+    assert np.all(gains >= 0) and np.all(np.diff(gains) <= 1e-10) and np.all(np.diff(curve.time_s) >= 0)
     assert curve.metric[0] == mean_score(scores[0])
     assert curve.metric[-1] == pytest.approx(scores.max(axis=0).mean(), abs=1e-9)
 
