@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 
 import pytest
 
@@ -28,6 +29,14 @@ def few_draws():
         patch.setattr(intervals, "MOST_DRAWS", 20)
         patch.setattr(intervals, "FEWEST_DRAWS", 20)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_tracker_is_inherited():
+    """W&B reads its mode once a process: a file that switched it off would do so for those that follow."""
+    yield
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()
 
 
 @pytest.fixture
